@@ -1,0 +1,62 @@
+"""Lists: pages by number, and cursors for large data."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from gridmill.kit.errors import ValidationFailed
+
+_CURSOR_LIMIT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """Which part of a list is asked for: a 1-based page of `limit` items, or what follows `cursor`."""
+
+    page: int = 1
+    limit: int = 20
+    cursor: str | None = None
+
+    @property
+    def offset(self) -> int:
+        """Items before this page."""
+        return (self.page - 1) * self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Pagination:
+    """What a list says of itself beside its items."""
+
+    page: int
+    limit: int
+    total: int
+    next_cursor: str | None = None
+
+    def to_wire(self) -> dict[str, object]:
+        """The contract's `pagination` object."""
+        return {
+            "page": self.page,
+            "limit": self.limit,
+            "total": self.total,
+            "totalPages": -(-self.total // self.limit),
+            "nextCursor": self.next_cursor,
+        }
+
+
+def encode_cursor(*parts: object) -> str:
+    """An opaque cursor over `parts`, none of which may hold a `|`."""
+    return base64.urlsafe_b64encode("|".join(map(str, parts)).encode()).decode().rstrip("=")
+
+
+def decode_cursor(text: str, parts: int) -> tuple[str, ...]:
+    """The `parts` of a cursor; `ValidationFailed` when it is not one that we made."""
+    try:
+        if len(text) > _CURSOR_LIMIT:
+            raise ValueError
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        found = tuple(raw.decode().split("|"))
+        if len(found) != parts:
+            raise ValueError
+    except (ValueError, binascii.Error):
+        raise ValidationFailed.of("cursor", "This cursor is not one that a reply gave.") from None
+    return found

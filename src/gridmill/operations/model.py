@@ -1,0 +1,158 @@
+"""What an operation gets and gives: pure data, one shape for all four kinds of work.
+
+A task loads a `Batch`, an operation computes a `BatchOutcome`, the task writes it. Values are
+canonical texts (`kit.values`); `None` is empty.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+from uuid import UUID
+
+from gridmill.kit.values import ValueRules
+from gridmill.providers.llm.model import Budget, Usage
+
+
+class CellStatus(StrEnum):
+    """What became of a cell: `skipped` ones were not tried (budget) and stay untouched."""
+
+    OK = "ok"
+    NEEDS_REVIEW = "needs_review"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
+NOT_TRIED_CODES = frozenset({"MODEL_REQUIRED", "NOT_CONFIDENT"})
+"""Cell errors that count as skipped: nothing failed, the value is just not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSpec:
+    """A column as an operation sees it. `number` is the dataset's column number."""
+
+    number: int
+    name: str
+    rules: ValueRules
+    prompt: str | None = None
+    description: str | None = None
+    unit: str | None = None
+    required: bool = False
+    threshold: float | None = None
+    examples: tuple[tuple[str, str], ...] = ()
+    model: str | None = None
+    knowledge: tuple[str, ...] = ()
+    use_cache: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RowInput:
+    """A row to work on: `values` by column name, `wanted` the numbers of the columns to fill."""
+
+    row_no: int
+    row_id: str
+    values: Mapping[str, str | None]
+    wanted: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleRow:
+    """A row with known values; `vouched` names the columns whose value a person wrote or approved."""
+
+    row_no: int
+    row_id: str
+    values: Mapping[str, str | None]
+    vouched: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one task to be filled together.
+
+    `columns` are all columns of the dataset in order, `examples` were chosen once for the whole
+    task, `load_training` brings the dataset's filled rows (bounded, none written by this task);
+    call it only when nothing fitted is at hand.
+    """
+
+    task_id: UUID
+    workspace_id: UUID
+    dataset_name: str
+    dataset_description: str | None
+    columns: Sequence[ColumnSpec]
+    rows: Sequence[RowInput]
+    examples: Sequence[ExampleRow]
+    load_training: Callable[[], Awaitable[Sequence[ExampleRow]]]
+    refresh: bool = False
+    model: str | None = None
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CellError:
+    """Why a cell has no new value."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+    def to_wire(self) -> dict[str, object]:
+        """The `error` of a cell's metadata."""
+        return {"code": self.code, "message": self.message, "retryable": self.retryable}
+
+
+@dataclass(frozen=True, slots=True)
+class CellOutcome:
+    """The answer for one cell.
+
+    With `status` error the cell keeps its value and `error` says why; `sources` have the shape of
+    the contract's cell metadata; `factors` says what the confidence is made of.
+    """
+
+    row_no: int
+    column_no: int
+    status: CellStatus
+    value: str | None = None
+    confidence: float | None = None
+    factors: Mapping[str, Any] | None = None
+    sources: Sequence[Mapping[str, Any]] = ()
+    provider: str | None = None
+    model: str | None = None
+    error: CellError | None = None
+    hidden_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutcome:
+    """One outcome for every wanted cell of the batch, and what it cost."""
+
+    cells: Sequence[CellOutcome]
+    usage: Usage = field(default_factory=Usage)
+    stopped_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run would ask for: model requests, tokens and cost in US dollars (`None`: unknown price)."""
+
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+
+
+class Operation(Protocol):
+    """A kind of work. Its providers are given to it when it is built (bootstrap)."""
+
+    def batch_rows(
+        self, columns: Sequence[ColumnSpec], targets: Sequence[int], model: str | None
+    ) -> int:
+        """How many rows make a good batch: 50-200 for model calls, 1,000-5,000 for local learners."""
+        ...
+
+    async def run(self, batch: Batch) -> BatchOutcome:
+        """Fill the batch. Raises `ProviderRefused` when the whole task cannot go on."""
+        ...
+
+    async def estimate(self, batch: Batch) -> Estimate:
+        """What the rows of `batch` (a sample) would cost, from their real prompts; calls no model."""
+        ...

@@ -1,0 +1,1 @@
+"""Cellar: PostgreSQL (embedded or given), migrations, transactions, files and grids. May import kit."""
