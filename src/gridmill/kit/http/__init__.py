@@ -38,7 +38,7 @@ from gridmill.kit.http.call import (
     require,
 )
 from gridmill.kit.http.operation import Operation, RouteOptions, operation
-from gridmill.kit.http.query import ListQuery, parse_query
+from gridmill.kit.http.query import ListQuery, PaginationReply, parse_query
 from gridmill.kit.http.replies import error_reply, no_content, reply, to_json
 from gridmill.kit.http.wire import WireModel, validate_json
 
@@ -49,6 +49,7 @@ __all__ = [
     "Caller",
     "ListQuery",
     "Operation",
+    "PaginationReply",
     "RouteOptions",
     "Services",
     "Transactions",

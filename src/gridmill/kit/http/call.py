@@ -41,6 +41,7 @@ class Services:
 
     database: Transactions
     registry: Mapping[type, object] = field(default_factory=dict[type, object])
+    public_url: str | None = None
 
 
 class Call:
@@ -68,6 +69,11 @@ class Call:
     def request_id(self) -> str:
         """The id that the reply carries in `X-Request-Id`."""
         return str(self.request.scope.get("state", {}).get("request_id", ""))
+
+    def absolute_url(self, path: str) -> str:
+        """`path` (from the root, `/…`) as a full URL: under the operator's public URL, if one is set."""
+        base = self.services.public_url or str(self.request.base_url)
+        return base.rstrip("/") + path
 
     def service(self, kind: type[ServiceT]) -> ServiceT:
         """What bootstrap registered under the type `kind` (a class or a protocol)."""

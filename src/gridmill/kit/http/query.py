@@ -32,6 +32,16 @@ class ListQuery(WireModel):
         return PageQuery(page=self.page, limit=self.limit, cursor=self.cursor)
 
 
+class PaginationReply(WireModel):
+    """Where a page stands in its list (`kit.pages.Pagination.to_wire`)."""
+
+    page: int
+    limit: int
+    total: int
+    total_pages: int
+    next_cursor: str | None
+
+
 def parse_query(model: type[ModelT], raw: bytes) -> ModelT:
     """The `model` that the query string `raw` writes.
 

@@ -1,0 +1,63 @@
+"""The routes of `/keys`."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from gridmill.auth import service
+from gridmill.auth.errors import KeyNotFound
+from gridmill.auth.model import Scope
+from gridmill.auth.schemas import KeyCreate, KeyList, KeyWithSecret, to_item
+from gridmill.kit.http import CallDep, ListQuery, no_content, operation, reply
+
+router = APIRouter()
+
+
+@router.post(
+    "/keys",
+    **operation(
+        "createKey", "Keys", scope=Scope.ADMIN, body=KeyCreate, reply=KeyWithSecret, status=201
+    ),
+)
+async def create_key(call: CallDep) -> Response:
+    """Make an API key. The reply is the only place where the key itself is ever shown."""
+    principal = service.principal_of(call)
+    body = await call.body(KeyCreate)
+    key, text = await service.create_key(
+        await call.tx(),
+        principal.workspace_id,
+        body.name,
+        body.scopes,
+        expires_at=body.expires_at,
+        dataset_ids=body.dataset_uuids,
+    )
+    return reply({**to_item(key), "key": text}, 201)
+
+
+@router.get(
+    "/keys", **operation("listKeys", "Keys", scope=Scope.ADMIN, query=ListQuery, reply=KeyList)
+)
+async def list_keys(call: CallDep) -> Response:
+    """List the workspace's keys, newest first; revoked ones are left out."""
+    paging = call.query(ListQuery).paging
+    keys, pagination = await service.list_keys(await call.tx(), service.principal_of(call), paging)
+    return reply({"keys": [to_item(key) for key in keys], "pagination": pagination.to_wire()})
+
+
+@router.post(
+    "/keys/{key_id}/rotate",
+    **operation("rotateKey", "Keys", scope=Scope.ADMIN, reply=KeyWithSecret, errors=(KeyNotFound,)),
+)
+async def rotate_key(call: CallDep, key_id: str) -> Response:
+    """Put a new secret behind a key. The old one stops at once; the new one is shown this once."""
+    key, text = await service.rotate_key(await call.tx(), service.principal_of(call), key_id)
+    return reply({**to_item(key), "key": text})
+
+
+@router.delete(
+    "/keys/{key_id}",
+    **operation("revokeKey", "Keys", scope=Scope.ADMIN, status=204, errors=(KeyNotFound,)),
+)
+async def revoke_key(call: CallDep, key_id: str) -> Response:
+    """Revoke a key. It stops at once, in every process."""
+    await service.revoke_key(await call.tx(), service.principal_of(call), key_id)
+    return no_content()
