@@ -1,0 +1,1 @@
+"""Cellar: what Gridmill asks of the outside: models, embeddings. May import kit, never storage or the engine."""
