@@ -38,7 +38,7 @@ class JobContext:
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Retry(Exception):  # noqa: N818 - an order to the engine, not an error
+class Retry(Exception):
     """Raised by a handler: not now, run me again in `delay` seconds."""
 
     def __init__(self, delay: float) -> None:

@@ -1,0 +1,46 @@
+"""Puts procrastinate's own tables and functions into our database, and keeps them up to date.
+
+The SQL comes from the installed package: on an empty database its whole schema, later the
+migrations that a newer package brings. `install_engine_schema` is a `SchemaStep` of
+`storage.migrate`: it runs under the migrations' lock, in a transaction, and finds out itself
+what is missing.
+"""
+
+from pathlib import Path
+
+from procrastinate.schema import SchemaManager
+
+from gridmill.storage.database import Tx
+
+_MIGRATIONS = Path(SchemaManager.get_migrations_path())
+
+
+async def install_engine_schema(tx: Tx) -> None:
+    """Create the engine's schema, or bring it up to the installed package; safe to repeat."""
+    available = _load_migrations()
+    await tx.execute(
+        "CREATE TABLE IF NOT EXISTS engine_migrations ("
+        " name text PRIMARY KEY,"
+        " applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    cursor = await tx.execute("SELECT name FROM engine_migrations")
+    applied = {str(row[0]) for row in await cursor.fetchall()}
+    if not applied:
+        await tx.execute(SchemaManager.get_schema().encode())
+        await _record(tx, list(available))
+        return
+    missing = [name for name in available if name not in applied]
+    for name in missing:
+        await tx.execute(available[name])
+    await _record(tx, missing)
+
+
+def _load_migrations() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(_MIGRATIONS.glob("*.sql"))}
+
+
+async def _record(tx: Tx, names: list[str]) -> None:
+    await tx.execute(
+        "INSERT INTO engine_migrations (name) SELECT unnest(%s::text[])",
+        (names,),
+    )
