@@ -1,0 +1,139 @@
+"""JSON as the contract reads and writes it.
+
+Reading is strict: UTF-8 only, no `NaN` or `Infinity`, no number that a double cannot hold, no
+key twice in one object, nesting up to 100, integers exact whatever their length (up to 4,000
+digits). Writing is orjson's.
+"""
+
+import json
+import math
+import re
+from typing import NoReturn
+
+import orjson
+
+from gridmill.kit.errors import InvalidJson, PayloadTooLarge
+from gridmill.kit.text import check_tree
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "MAX_DEPTH",
+    "dump_json",
+    "dump_json_text",
+    "parse_json",
+    "parse_request",
+]
+
+MAX_BODY_BYTES = 8 * 2**20
+MAX_DEPTH = 100
+MAX_INTEGER_DIGITS = 4_000
+
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+# Raw control characters are refused by the parser and raw surrogates are no UTF-8, so only an
+# escape can bring what text.check_tree looks for.
+_SUSPICIOUS_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+
+
+class _Refused(ValueError):
+    """What the parser's hooks raise; its text is for people."""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _Refused(f"{name} is not a JSON number")
+
+
+def _read_float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise _Refused(f"the number {digits[:40]} is out of range")
+    return number
+
+
+def _read_int(digits: str) -> int:
+    if len(digits) > MAX_INTEGER_DIGITS:
+        raise _Refused(f"an integer has over {MAX_INTEGER_DIGITS} digits")
+    return int(digits)
+
+
+def _read_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise _Refused(f"the key {twice[:60]!r} occurs twice in one object")
+    return found
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_read_object,
+    parse_float=_read_float,
+    parse_int=_read_int,
+    parse_constant=_refuse_constant,
+)
+
+
+def _is_too_deep(raw: bytes) -> bool:
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for match in _TOKENS.finditer(raw):
+        start = raw[match.start()]
+        if start in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif start in b"]}":
+            depth -= 1
+    return False
+
+
+def parse_json(raw: bytes) -> object:
+    """The value that `raw` writes; floats are doubles, integers exact.
+
+    Raises `InvalidJson` (400) for anything but strict UTF-8 JSON (see the module) with the
+    position where the parser stopped.
+    """
+    if _is_too_deep(raw):
+        raise InvalidJson(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+    try:
+        return _DECODER.decode(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"The body is not UTF-8 (byte {error.start}).") from None
+    except _Refused as error:
+        raise InvalidJson(f"The body is not valid JSON: {error}.") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidJson(
+            f"The body is not valid JSON: {error.msg} ({where}).", details={"position": error.pos}
+        ) from None
+    except RecursionError:
+        raise InvalidJson(f"The JSON is nested deeper than {MAX_DEPTH} levels.") from None
+
+
+def parse_request(raw: bytes) -> object:
+    """A request body's value: `parse_json` plus the size and the text rules of the contract.
+
+    Raises `PayloadTooLarge` (413) over 8 MiB, `InvalidJson` (400), `InvalidText` (422).
+    """
+    if len(raw) > MAX_BODY_BYTES:
+        raise PayloadTooLarge(f"The body is over {MAX_BODY_BYTES} bytes.")
+    value = parse_json(raw)
+    if _SUSPICIOUS_ESCAPE.search(raw):
+        check_tree(value)
+    return value
+
+
+def dump_json(value: object) -> bytes:
+    """`value` as compact UTF-8 JSON; UUIDs and datetimes are written as their ISO texts.
+
+    Integers beyond 64 bits are the caller's to turn into strings (`values.to_wire` does).
+    """
+    return orjson.dumps(value)
+
+
+def dump_json_text(value: object) -> str:
+    """`value` as compact JSON text in the one form that stored JSON has; any integer is exact.
+
+    Raises `ValueError` for NaN and infinities, `TypeError` for what is no JSON value.
+    """
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
