@@ -43,18 +43,21 @@ CREATE TABLE file_chunks (
 );
 ALTER TABLE file_chunks ALTER COLUMN bytes SET STORAGE EXTERNAL;
 
--- A grid is the physical table behind a data source or a dataset.
+-- A grid is the physical table behind a data source or a dataset. Row numbers are taken from
+-- last_row in the writer's transaction, so that they have no gaps until rows are deleted.
 CREATE TABLE grids (
     grid_no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     next_physical integer NOT NULL CHECK (next_physical > 0),
-    row_count bigint NOT NULL DEFAULT 0 CHECK (row_count >= 0),
-    has_blocks boolean NOT NULL DEFAULT false,
-    version bigint NOT NULL DEFAULT 0
+    last_row bigint NOT NULL DEFAULT 0 CHECK (last_row >= 0),
+    row_count bigint NOT NULL DEFAULT 0 CHECK (row_count BETWEEN 0 AND last_row),
+    version bigint NOT NULL DEFAULT 0,
+    written_at timestamptz
 );
+-- Deleted rows by block of 1,024 row numbers; a block without an entry is whole.
 CREATE TABLE grid_blocks (
     grid_no bigint NOT NULL REFERENCES grids ON DELETE CASCADE,
-    block_no bigint NOT NULL,
-    live integer NOT NULL CHECK (live >= 0),
+    block_no bigint NOT NULL CHECK (block_no >= 0),
+    gone integer NOT NULL CHECK (gone BETWEEN 1 AND 1024),
     PRIMARY KEY (grid_no, block_no)
 );
 -- One mark a write; version = grids.version + marks. Insert-only, so that writers never wait for one another.
@@ -127,12 +130,12 @@ CREATE TABLE columns (
     UNIQUE (dataset_id, name),
     UNIQUE (dataset_id, physical)
 );
--- What a column held before its task type was set anew: history keeps reading it.
+-- What a column held before its task type was set anew, in a grid of its own: history keeps reading it.
 CREATE TABLE column_archives (
     dataset_id uuid NOT NULL,
     column_no integer NOT NULL,
     physical integer NOT NULL,
-    data_type text NOT NULL,
+    grid_no bigint NOT NULL REFERENCES grids,
     reset_at timestamptz NOT NULL DEFAULT now(),
     reset_by uuid,
     PRIMARY KEY (dataset_id, physical),
@@ -162,8 +165,10 @@ CREATE TABLE dataset_row_origins (
     PRIMARY KEY (dataset_id, first_row)
 );
 
+-- No foreign key: checking one for each of a batch's cells would cost more than writing them.
+-- A deleted dataset's history is cleared by a job.
 CREATE TABLE cell_history (
-    dataset_id uuid NOT NULL REFERENCES datasets ON DELETE CASCADE,
+    dataset_id uuid NOT NULL,
     row_no bigint NOT NULL,
     physical integer NOT NULL,
     history_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -172,6 +177,7 @@ CREATE TABLE cell_history (
     previous_value text,
     previous_metadata jsonb,
     kind text NOT NULL CHECK (kind IN ('user', 'task', 'import')),
+    action text NOT NULL DEFAULT 'write' CHECK (action IN ('write', 'approve', 'reject', 'revert')),
     writer_id uuid,
     batch_no integer,
     written_at timestamptz NOT NULL DEFAULT now(),

@@ -1,0 +1,62 @@
+"""Grids: the plain tables behind data sources and datasets. May import kit and storage."""
+
+from gridmill.storage.grids.cells import GridWrite, Journal, write_cells
+from gridmill.storage.grids.conditions import Condition, GridColumn, both, has_status, is_empty
+from gridmill.storage.grids.copying import copy_between, copy_csv, copy_rows, insert_rows
+from gridmill.storage.grids.filtering import compile_filter
+from gridmill.storage.grids.pages import GridPage, Sort, read_page
+from gridmill.storage.grids.rows import (
+    GridRow,
+    delete_range,
+    delete_rows,
+    find_missing_rows,
+    read_rows,
+)
+from gridmill.storage.grids.tables import (
+    GridState,
+    add_column,
+    archive_column,
+    column,
+    count_rows,
+    create_grid,
+    drop_column,
+    drop_grid,
+    get_state,
+    mark_write,
+    table,
+)
+
+__all__ = [
+    "Condition",
+    "GridColumn",
+    "GridPage",
+    "GridRow",
+    "GridState",
+    "GridWrite",
+    "Journal",
+    "Sort",
+    "add_column",
+    "archive_column",
+    "both",
+    "column",
+    "compile_filter",
+    "copy_between",
+    "copy_csv",
+    "copy_rows",
+    "count_rows",
+    "create_grid",
+    "delete_range",
+    "delete_rows",
+    "drop_column",
+    "drop_grid",
+    "find_missing_rows",
+    "get_state",
+    "has_status",
+    "insert_rows",
+    "is_empty",
+    "mark_write",
+    "read_page",
+    "read_rows",
+    "table",
+    "write_cells",
+]
