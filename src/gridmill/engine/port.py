@@ -53,12 +53,15 @@ Handler = Callable[[Mapping[str, Any], JobContext], Awaitable[None]]
 class HandlerSpec:
     """A handler and what the engine does around it.
 
-    An exception runs it again with backoff, up to `max_attempts`; then `on_exhausted` is called
-    with the payload and the last error's text, so that the data is never left waiting.
+    An exception runs it again after `backoff` seconds, then twice that and so on up to a minute,
+    until it ran `max_attempts` times; then `on_exhausted` is called with the payload and the last
+    error's text, so that the data is never left waiting. A worker's death counts as an attempt;
+    `Retry` and a worker's orderly stop do not.
     """
 
     run: Handler
     max_attempts: int = 5
+    backoff: float = 1.0
     on_exhausted: Callable[[Mapping[str, Any], str], Awaitable[None]] | None = None
 
 
