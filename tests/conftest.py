@@ -1,0 +1,56 @@
+"""Fixtures that every test may use."""
+
+from collections.abc import AsyncGenerator, Generator
+
+import pytest
+import pytest_asyncio
+
+from gridmill.storage.database import Database
+from tests.support.postgres import Server, serve_tests
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[Server]:
+    """The PostgreSQL server of this run."""
+    with serve_tests() as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: Server) -> Generator[str]:
+    """A fresh, migrated database for one test."""
+    url = postgres.make_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture(scope="module")
+def module_database_url(postgres: Server) -> Generator[str]:
+    """A fresh, migrated database that the tests of one module share."""
+    url = postgres.make_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+def empty_database_url(postgres: Server) -> Generator[str]:
+    """A database with nothing in it."""
+    url = postgres.make_database(is_empty=True)
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncGenerator[Database]:
+    """A pool on a fresh, migrated database."""
+    opened = await Database.open(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture
+async def module_database(module_database_url: str) -> AsyncGenerator[Database]:
+    """A pool (of this test) on the database that the tests of one module share."""
+    opened = await Database.open(module_database_url)
+    yield opened
+    await opened.close()
