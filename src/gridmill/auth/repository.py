@@ -53,6 +53,13 @@ async def ensure_workspace(tx: Tx, workspace_id: UUID, name: str) -> UUID:
     return row["workspace_id"]
 
 
+async def has_keys(tx: Tx) -> bool:
+    """Whether there is any key, revoked ones included."""
+    cursor = await tx.execute("SELECT EXISTS (SELECT FROM api_keys)")
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
 async def insert_key(tx: Tx, key: ApiKey, key_hash: bytes) -> None:
     """Store a new key."""
     await tx.execute(

@@ -75,6 +75,11 @@ async def authenticate(tx: Tx, secret: bytes, key: str) -> Principal:
     return principal
 
 
+async def has_keys(tx: Tx) -> bool:
+    """Whether the installation has, or ever had, any key."""
+    return await repository.has_keys(tx)
+
+
 async def ensure_workspace(tx: Tx, name: str = DEFAULT_WORKSPACE) -> UUID:
     """The id of the workspace called `name`, which is made when it does not exist."""
     return await repository.ensure_workspace(tx, new_uuid7(), name)

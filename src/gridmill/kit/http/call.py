@@ -14,7 +14,7 @@ from gridmill.kit.errors import InsufficientScope, Unauthorized
 from gridmill.kit.http.body import BODY_LIMIT, check_json_type, read_body
 from gridmill.kit.http.query import parse_query
 from gridmill.kit.http.wire import ModelT, validate_json
-from gridmill.kit.json import parse_json
+from gridmill.kit.json import parse_request
 
 ServiceT = TypeVar("ServiceT")
 
@@ -107,7 +107,7 @@ class Call:
             return validate_json(model, b"{}")
         check_json_type(self.request)
         raw = await read_body(self.request, limit)
-        parse_json(raw)
+        parse_request(raw)
         return validate_json(model, raw)
 
     def query(self, model: type[ModelT]) -> ModelT:

@@ -1,0 +1,1 @@
+"""The HTTP door: mounts the rooms' routers, and keeps what is the same for every request."""

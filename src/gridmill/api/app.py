@@ -1,0 +1,69 @@
+"""The app: the rooms' routers under /api/v2, the operator's routes at the root, two layers around."""
+
+from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from gridmill.api import docs
+from gridmill.api.access import Access
+from gridmill.api.edge import Edge
+from gridmill.api.errors import from_http_exception, render_error
+from gridmill.api.health import make_router as make_health_router
+from gridmill.api.metrics import Metrics
+from gridmill.api.openapi import write_openapi
+from gridmill.api.rooms import list_routers
+from gridmill.api.routes import RouteTable
+from gridmill.bootstrap import ApiParts
+from gridmill.kit.errors import GridmillError
+from gridmill.kit.http import reply, to_json
+
+
+def create_app(parts: ApiParts) -> FastAPI:
+    """The ASGI app over what bootstrap built.
+
+    Outside in: `Edge` (request id, log, metrics, the last net for errors), `Access` (401), the
+    routes (403, 404, 422, 409).
+    """
+    metrics = Metrics()
+    routers = [*list_routers(), ("", make_health_router(parts.readiness, metrics))]
+    routes = RouteTable([*routers, ("", _make_docs_router(RouteTable(routers)))])
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.services = parts.services
+    routes.mount(app)
+    app.add_middleware(Access, database=parts.database, secret=parts.secret)
+    app.add_middleware(Edge, routes=routes, metrics=metrics)
+
+    async def answer_error(request: Request, error: Exception) -> Response:
+        if isinstance(error, GridmillError):
+            return render_error(request.scope, error)
+        if isinstance(error, HTTPException):
+            return from_http_exception(request, error, routes)
+        raise error
+
+    app.add_exception_handler(GridmillError, answer_error)
+    app.add_exception_handler(HTTPException, answer_error)
+    return app
+
+
+def _make_docs_router(routes: RouteTable) -> APIRouter:
+    document = write_openapi(routes.routes)
+    written, page = to_json(document), docs.write_docs(document)
+    router = APIRouter()
+
+    @router.get("/openapi.json")
+    async def show_openapi() -> Response:
+        """The machine-readable description of this API."""
+        return Response(written, media_type="application/json")
+
+    @router.get("/docs")
+    async def show_docs() -> Response:
+        """The same for people."""
+        return HTMLResponse(page, headers={"Content-Security-Policy": docs.POLICY})
+
+    @router.get("/")
+    async def show_root() -> Response:
+        """Where to go from here."""
+        return reply({"name": "Gridmill", "docs": "/docs", "api": "/api/v2", "ready": "/readyz"})
+
+    return router

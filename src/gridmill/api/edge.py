@@ -1,0 +1,124 @@
+"""The outermost layer: request id, HEAD, log line, metrics, and the last net for errors."""
+
+import re
+import time
+from http import HTTPStatus
+from uuid import uuid4
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gridmill.api.errors import internal_error, render_error
+from gridmill.api.metrics import Metrics
+from gridmill.api.routes import RouteTable
+from gridmill.kit.errors import GridmillError
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}", re.ASCII)
+_KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_CLIENT_CLOSED = 499
+_log = structlog.stdlib.get_logger("gridmill.api")
+
+
+class Edge:
+    """Wraps the whole app; pure ASGI, so that bodies and streams pass untouched."""
+
+    def __init__(self, app: ASGIApp, *, routes: RouteTable, metrics: Metrics) -> None:
+        self._app = app
+        self._routes = routes
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _read_request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        reply = _Reply(send, request_id, bodiless=scope["method"] == "HEAD")
+        method = scope["method"]
+        if method == "HEAD":
+            scope["method"] = "GET"
+        started = time.perf_counter()
+        try:
+            await self._serve(scope, receive, reply)
+        finally:
+            self._tell(scope, method, reply.status, time.perf_counter() - started)
+
+    async def _serve(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+        try:
+            await self._app(scope, receive, reply.send)
+        except _HeadAnswered:
+            return
+        except ClientDisconnect:
+            reply.status = reply.status or _CLIENT_CLOSED
+        except GridmillError as error:
+            if reply.started:
+                raise
+            await render_error(scope, error)(scope, receive, reply.send)
+        except Exception:
+            _log.exception("request failed", path=_path_of(scope))
+            if reply.started:
+                # The connection breaks, so the client cannot take half a reply for a whole one.
+                raise
+            error = internal_error(reply.request_id)
+            await render_error(scope, error)(scope, receive, reply.send)
+
+    def _tell(self, scope: Scope, method: str, status: int, seconds: float) -> None:
+        route = self._routes.template_of(scope.get("endpoint")) or "(none)"
+        shown = method if method in _KNOWN_METHODS else "(other)"
+        self._metrics.observe(shown, route, status, seconds)
+        caller = scope["state"].get("caller")
+        level = "warning" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "info"
+        getattr(_log, level)(
+            "request",
+            method=shown,
+            route=route,
+            path=_path_of(scope),
+            status=status,
+            ms=round(seconds * 1000, 1),
+            key_id=str(getattr(caller, "key_id", "")) or None,
+        )
+
+
+class _HeadAnswered(OSError):
+    """Ends a stream behind a HEAD request; Starlette takes an `OSError` for a client that left."""
+
+
+class _Reply:
+    """The sending side: adds the request id, notes the status, drops the body of a HEAD."""
+
+    def __init__(self, send: Send, request_id: str, *, bodiless: bool) -> None:
+        self._send = send
+        self._bodiless = bodiless
+        self.request_id = request_id
+        self.started = False
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = message["status"]
+            headers = [*message.get("headers", []), (b"x-request-id", self.request_id.encode())]
+            await self._send({**message, "headers": headers})
+        elif self._bodiless and message["type"] == "http.response.body":
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            if message.get("more_body"):
+                raise _HeadAnswered
+        else:
+            await self._send(message)
+
+
+def _read_request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return uuid4().hex
+
+
+def _path_of(scope: Scope) -> str:
+    """The path for the log, without the token of a signed link: whoever holds it can use it."""
+    path: str = scope["path"]
+    return "/downloads/…" if path.startswith("/downloads/") else path[:300]

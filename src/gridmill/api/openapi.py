@@ -1,0 +1,191 @@
+"""Writes /openapi.json from what the routes say of themselves (`kit.http.operation`)."""
+
+import inspect
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Literal, TypeAlias, cast
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+import gridmill
+from gridmill.api.routes import Mounted
+from gridmill.kit.http import Operation
+
+Mode: TypeAlias = Literal["validation", "serialization"]
+ModelKey: TypeAlias = tuple[type[BaseModel], Mode]
+Json: TypeAlias = dict[str, Any]
+
+_REF = "#/components/schemas/{model}"
+_PARAMETER = re.compile(r"{(\w+)}")
+_ERROR: Json = {
+    "type": "object",
+    "description": "What every error looks like.",
+    "required": ["error", "code", "details"],
+    "additionalProperties": False,
+    "properties": {
+        "error": {"type": "string", "description": "What went wrong, for people"},
+        "code": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]*$"},
+        "details": {"type": "object", "description": "What went wrong, for programs"},
+    },
+}
+_INTRODUCTION = (
+    "Self-hosted AI tasks over tabular datasets. Every call carries `Authorization: Bearer KEY`;"
+    " every error is `{error, code, details}`; every reply carries `X-Request-Id`."
+)
+
+
+def write_openapi(routes: Iterable[Mounted]) -> Json:
+    """The OpenAPI 3.1 document of all routes that describe themselves."""
+    described = [(route, route.operation) for route in routes if route.operation is not None]
+    references, definitions = _write_models(operation for _, operation in described)
+    paths: dict[str, Json] = defaultdict(dict)
+    for route, operation in described:
+        for method in route.methods:
+            paths[route.path][method.lower()] = _write_operation(route, operation, references)
+    tags = sorted({operation.tag for _, operation in described})
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Gridmill",
+            "version": gridmill.__version__,
+            "description": _INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag, "description": f"{tag}."} for tag in tags],
+        "security": [{"key": []}],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": {**definitions, "Error": _ERROR},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key (`gm_…`)"}
+            },
+        },
+    }
+
+
+def _write_models(operations: Iterable[Operation]) -> tuple[Mapping[ModelKey, Json], Json]:
+    wanted: dict[ModelKey, None] = {}
+    for operation in operations:
+        if operation.body is not None:
+            wanted[operation.body, "validation"] = None
+        if operation.reply is not None:
+            wanted[operation.reply, "serialization"] = None
+    references, schema = models_json_schema(list(wanted), ref_template=_REF)
+    return cast("Mapping[ModelKey, Json]", references), schema.get("$defs", {})
+
+
+def _write_operation(
+    route: Mounted, operation: Operation, references: Mapping[ModelKey, Json]
+) -> Json:
+    text = inspect.cleandoc(route.description).partition("\f")[0]
+    written: Json = {
+        "operationId": operation.operation_id,
+        "tags": [operation.tag],
+        "summary": re.split(r"(?<=[.;:])\s", text, maxsplit=1)[0].rstrip(".;:"),
+        "description": text,
+        "responses": {**_write_success(operation, references), **_write_errors(operation)},
+    }
+    parameters = [*_path_parameters(route.path), *_query_parameters(operation)]
+    if parameters:
+        written["parameters"] = parameters
+    if operation.scope is None:
+        written["security"] = []
+    else:
+        written["x-required-scope"] = str(operation.scope)
+    if operation.body is not None:
+        written["requestBody"] = {
+            "required": operation.body_required,
+            "content": {"application/json": {"schema": references[operation.body, "validation"]}},
+        }
+    elif operation.multipart is not None:
+        written["requestBody"] = {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": dict(operation.multipart)}},
+        }
+    return written
+
+
+def _write_success(operation: Operation, references: Mapping[ModelKey, Json]) -> Json:
+    headers = {"X-Request-Id": "The id of this request, as in the log", **operation.reply_headers}
+    written: Json = {
+        "description": HTTPStatus(operation.status).phrase,
+        "headers": {
+            name: {"description": text, "schema": {"type": "string"}}
+            for name, text in headers.items()
+        },
+    }
+    if operation.status != HTTPStatus.NO_CONTENT:
+        schema: Json = (
+            {} if operation.reply is None else references[operation.reply, "serialization"]
+        )
+        written["content"] = {kind: {"schema": schema} for kind in operation.reply_types}
+    return {str(operation.status): written}
+
+
+def _write_errors(operation: Operation) -> Json:
+    codes: dict[int, list[str]] = defaultdict(list)
+    for error in operation.errors:
+        if error.code not in codes[error.status]:
+            codes[error.status].append(error.code)
+    return {
+        str(status): {
+            "description": ", ".join(f"`{code}`" for code in names),
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "allOf": [{"$ref": _REF.format(model="Error")}],
+                        "properties": {"code": {"enum": names}},
+                    }
+                }
+            },
+        }
+        for status, names in sorted(codes.items())
+    }
+
+
+def _path_parameters(path: str) -> list[Json]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": f"The {name.removesuffix('_id').replace('_', ' ')}'s id, as a reply gave it"
+            if name.endswith("_id")
+            else f"The {name.replace('_', ' ')}",
+            "schema": {"type": "string"},
+        }
+        for name in _PARAMETER.findall(path)
+    ]
+
+
+def _query_parameters(operation: Operation) -> list[Json]:
+    if operation.query is None:
+        return []
+    schema = operation.query.model_json_schema(mode="validation")
+    definitions: Json = schema.get("$defs", {})
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in schema.get("required", ()),
+            "description": field.get("description", name),
+            "schema": _inline(field, definitions),
+        }
+        for name, field in schema.get("properties", {}).items()
+    ]
+
+
+def _inline(schema: Any, definitions: Json) -> Any:  # noqa: ANN401 - JSON
+    """A schema with its own definitions put in place of references; `description` is told outside."""
+    if isinstance(schema, list):
+        return [_inline(item, definitions) for item in schema]  # pyright: ignore[reportUnknownVariableType]
+    if not isinstance(schema, dict):
+        return schema
+    fields: Json = schema  # pyright: ignore[reportUnknownVariableType]
+    if "$ref" in fields:
+        return _inline(definitions[fields["$ref"].rpartition("/")[2]], definitions)
+    return {name: _inline(value, definitions) for name, value in fields.items() if name != "title"}

@@ -1,0 +1,1 @@
+"""The command line: `gridmill serve`, `worker`, `keys`, `config`."""

@@ -1,0 +1,135 @@
+"""`gridmill`: the commands and their help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import gridmill
+from gridmill.cli import keys
+from gridmill.cli.running import clear_failures, load, run
+from gridmill.kit.logs import configure_logs
+from gridmill.settings import describe_settings, find_unknown_variables
+
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder of the embedded database and gridmill.toml.")
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(help="PostgreSQL 15 or newer to use instead of the embedded one."),
+]
+_EPILOG = "Settings: `gridmill config` lists all of them, with what is in force and why."
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    epilog=_EPILOG,
+)
+app.add_typer(keys.app, name="keys")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gridmill {gridmill.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version."),
+    ] = False,
+) -> None:
+    """Gridmill runs AI tasks over your tables, on your own machine.
+
+    \b
+    Start here:
+      gridmill serve                     the server; its first start prints an API key
+      curl -H "Authorization: Bearer KEY" http://127.0.0.1:8000/api/v2/datasets
+      http://127.0.0.1:8000/docs         every call there is
+
+    \b
+    With a language model of your choice (OpenAI, Anthropic, Ollama, vLLM, ...):
+      GRIDMILL_LLM_API_KEY=sk-... GRIDMILL_LLM_MODEL=gpt-5-mini gridmill serve
+      GRIDMILL_LLM_BASE_URL=http://127.0.0.1:11434/v1 GRIDMILL_LLM_MODEL=qwen3 gridmill serve
+    """  # noqa: D301 - click keeps the lines after a backspace
+    del version
+
+
+@app.command(epilog=_EPILOG)
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port; 0 picks a free one. [default: 8000]")
+    ] = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Whether to run a worker, too.")
+    ] = True,
+) -> None:
+    """Run the API and a worker.
+
+    Without a database URL it runs a PostgreSQL of its own in the data folder. The first start
+    writes an admin key to the file api-key there and prints it once.
+
+    \b
+    Examples:
+      gridmill serve
+      gridmill serve --port 9000 --data-dir ./data
+      gridmill serve --database-url postgresql://user:password@host/db --no-worker
+    """  # noqa: D301 - click keeps the lines after a backspace
+    from gridmill.cli.serve import serve as run_server
+
+    with clear_failures():
+        settings = load(host=host, port=port, data_dir=data_dir, database_url=database_url)
+        configure_logs(settings.log_level)
+        run(run_server(settings, with_worker=worker))
+
+
+@app.command(epilog=_EPILOG)
+def worker(
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    parent_pid: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Run one more worker, on this or any other machine.
+
+    It shares the work of all others on the same database. With a data folder instead of a URL it
+    joins the server that runs there.
+
+    \b
+    Examples:
+      gridmill worker --database-url postgresql://user:password@host/db
+      gridmill worker --data-dir ./data
+    """  # noqa: D301 - click keeps the lines after a backspace
+    from gridmill.cli.work import run_worker_command
+
+    with clear_failures():
+        settings = load(data_dir=data_dir, database_url=database_url)
+        configure_logs(settings.log_level)
+        run(run_worker_command(settings, parent_pid))
+
+
+@app.command()
+def config(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
+    """Print every setting: its value (secrets masked), where it came from, what it means.
+
+    A flag wins over a GRIDMILL_ variable, that over gridmill.toml in the data folder.
+
+    \b
+    Examples:
+      gridmill config
+      GRIDMILL_LLM_MODEL=gpt-5-mini gridmill config --data-dir ./data
+    """  # noqa: D301 - click keeps the lines after a backspace
+    with clear_failures():
+        settings = load(data_dir=data_dir, database_url=database_url)
+        for line in describe_settings(settings):
+            typer.echo(f"{line.name} = {line.value}")
+            typer.echo(f"    {line.description}. From: {line.source}")
+        for name in find_unknown_variables():
+            typer.echo(f"gridmill: {name} is no setting that Gridmill knows", err=True)

@@ -1,0 +1,267 @@
+"""What an operator can set, and where each value came from. The only reader of the environment.
+
+A flag wins over an environment variable (`GRIDMILL_` and the name), that over `gridmill.toml` in
+the data folder, that over the default.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "GRIDMILL_"
+FILE_NAME = "gridmill.toml"
+_MASK = "********"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names it, its source and what is allowed."""
+
+
+class Price(BaseModel):
+    """US dollars a million tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: float = Field(ge=0, allow_inf_nan=False)
+    completion: float = Field(ge=0, allow_inf_nan=False)
+
+
+class Settings(BaseSettings):
+    """Everything that is set. `sources` says where each value came from."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    data_dir: Path = Field(description="Folder of the embedded database, the first key, this file")
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL 15 or newer to use instead of the embedded one"
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="How clients reach this server; signed links start with it",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least serious kind of log line that is written"
+    )
+
+    llm_provider: Literal["openai", "anthropic", "local"] = Field(
+        "openai", description="`openai` is any server that speaks OpenAI's chat completions"
+    )
+    llm_base_url: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="The provider's own address, when left out"
+    )
+    llm_api_key: SecretStr | None = Field(None, description="Key for the provider")
+    llm_model: str | None = Field(
+        None, min_length=1, description="Default model; without one, the embedded learners work"
+    )
+    llm_max_concurrency: int = Field(
+        64, ge=1, le=10_000, description="Requests in flight at the provider, over all workers"
+    )
+    llm_requests_per_minute: int | None = Field(
+        None, ge=1, description="Over all workers; unlimited when left out"
+    )
+    llm_tokens_per_minute: int | None = Field(
+        None, ge=1, description="Over all workers; unlimited when left out"
+    )
+    llm_timeout_seconds: float = Field(
+        120.0, gt=0, le=3600, description="How long one request to a model may take"
+    )
+    llm_prices: dict[str, Price] = Field(
+        default_factory=dict[str, Price],
+        description="US dollars a million tokens, by model: overrides the built-in table",
+    )
+
+    worker_concurrency: int = Field(
+        4, ge=1, le=1000, description="Jobs that one worker runs at the same time"
+    )
+    worker_processes: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="CPU processes a worker may use; 0: one less than there are cores",
+    )
+    database_connections: int = Field(
+        10, ge=2, le=500, description="Connections that one process opens at most"
+    )
+    stop_seconds: float = Field(
+        12.0, ge=0, le=15, description="Seconds that a stop waits for running work to end"
+    )
+
+    sources: Mapping[str, str] = Field(default_factory=dict[str, str], exclude=True, repr=False)
+
+    @field_validator("data_dir")
+    @classmethod
+    def _resolve(cls, folder: Path) -> Path:
+        return folder.expanduser().absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(
+            ("postgresql://", "postgres://")
+        ):
+            raise ValueError("a database URL starts with postgresql://")
+        return url
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags and the values found by `load_settings` are all that counts."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingLine:
+    """One setting as `gridmill config` shows it."""
+
+    name: str
+    value: str
+    source: str
+    description: str
+
+
+def load_settings(**flags: object) -> Settings:
+    """What is in force. A flag that is `None` was not given.
+
+    Raises:
+        SettingsError: a value that does not fit, an unknown key in the file, a broken file.
+    """
+    found: dict[str, object] = {"data_dir": _default_data_dir()}
+    sources = dict.fromkeys(Settings.model_fields, "default")
+    given = {name: value for name, value in flags.items() if value is not None}
+    environment = _read_environment()
+    folder = given.get("data_dir") or environment.get("data_dir") or found["data_dir"]
+    file = Path(str(folder)).expanduser() / FILE_NAME
+    layers = (
+        (str(file), _read_file(file)),
+        ("environment", environment),
+        ("flag", given),
+    )
+    for source, values in layers:
+        if "sources" in values:
+            raise SettingsError(f"sources ({source}): there is no such setting")
+        for name, value in values.items():
+            found[name] = value
+            sources[name] = source
+    try:
+        return Settings(**found, sources=sources)  # pyright: ignore[reportArgumentType]
+    except ValidationError as error:
+        raise SettingsError(_explain(error, sources)) from None
+
+
+def describe_settings(settings: Settings) -> Iterator[SettingLine]:
+    """Every setting with its value (secrets masked) and where it came from."""
+    for name, field in Settings.model_fields.items():
+        if name != "sources":
+            yield SettingLine(
+                name,
+                _show(getattr(settings, name)),
+                settings.sources.get(name, "default"),
+                field.description or "",
+            )
+
+
+def find_unknown_variables() -> list[str]:
+    """Environment variables with our prefix that name no setting: most likely typing errors."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(
+        name
+        for name in os.environ
+        if name.upper().startswith(PREFIX)
+        and name.upper() not in known
+        and not name.upper().startswith(f"{PREFIX}TEST_")
+    )
+
+
+def make_child_environment(settings: Settings, *, database_url: str) -> dict[str, str]:
+    """The environment for a child process: all it needs is there, nothing is on its command line."""
+    return {
+        **os.environ,
+        f"{PREFIX}DATA_DIR": str(settings.data_dir),
+        f"{PREFIX}DATABASE_URL": database_url,
+        f"{PREFIX}LOG_LEVEL": settings.log_level,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _default_data_dir() -> Path:
+    home = Path.home()
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "gridmill"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "gridmill"
+    base = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(base) if base.startswith("/") else home / ".local" / "share") / "gridmill"
+
+
+def _read_environment() -> dict[str, object]:
+    """Our variables that are set and not empty, those of structured settings parsed from JSON."""
+    try:
+        return dict(EnvSettingsSource(Settings, env_prefix=PREFIX, env_ignore_empty=True)())
+    except ValueError as error:
+        raise SettingsError(f"Environment: {error} (it has to be JSON)") from None
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        return dict(TomlConfigSettingsSource(Settings, toml_file=file)())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file} cannot be read: {error}") from None
+
+
+def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
+    lines: list[str] = []
+    for fault in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in fault["loc"])
+        source = sources.get(str(fault["loc"][0]), "default")
+        shown = f"{PREFIX}{name.upper()}" if source == "environment" else name
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{shown} ({source}): there is no such setting")
+        else:
+            lines.append(f"{shown} ({source}): {fault['msg']}")
+    return "\n".join(lines)
+
+
+def _show(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return _mask_url(value.get_secret_value())
+    if isinstance(value, dict):
+        prices: dict[str, Price] = value  # pyright: ignore[reportUnknownVariableType]
+        return ", ".join(f"{k}: {p.prompt:g}/{p.completion:g}" for k, p in prices.items()) or "-"
+    return "-" if value is None else str(value)
+
+
+def _mask_url(secret: str) -> str:
+    """A key wholly masked; of a URL only the password, so that one can see where it leads."""
+    scheme, divider, rest = secret.partition("://")
+    if not divider:
+        return _MASK
+    login, at, place = rest.rpartition("@")
+    if not at:
+        return f"{scheme}://{place.partition('?')[0]}"
+    return f"{scheme}://{login.partition(':')[0]}:{_MASK}@{place.partition('?')[0]}"
