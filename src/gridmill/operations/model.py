@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from gridmill.kit.values import ValueRules
-from gridmill.providers.llm.model import Budget, Usage
+from gridmill.providers.llm.budget import Budget
+from gridmill.providers.llm.model import Usage
 
 
 class CellStatus(StrEnum):

@@ -8,6 +8,7 @@
       RequestRefused         this one request: too long, filtered, malformed
       InvalidReply           the model answered, and not with what was asked, twice
       BudgetReached          not sent: it might have cost more than is left
+      UnknownModel           its provider is not configured
 
 Messages are for people and safe to show and store: clipped, scrubbed of keys.
 """
@@ -100,3 +101,9 @@ class BudgetReached(ModelError):
     """The budget holds no further call; nothing was sent."""
 
     code = "BUDGET_REACHED"
+
+
+class UnknownModel(ModelError):
+    """A model was named whose provider is not configured."""
+
+    code = "MODEL_UNKNOWN"

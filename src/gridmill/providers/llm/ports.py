@@ -49,7 +49,7 @@ class Claim:
     """
 
     scope: str
-    holder: str
+    holder: UUID
     limits: Limits
     in_use: int
     wanted: int

@@ -269,7 +269,7 @@ CREATE TABLE model_answers (
     key bytea NOT NULL CHECK (length(key) = 32),
     provider text NOT NULL,
     model text NOT NULL,
-    answer jsonb NOT NULL,
+    answer text NOT NULL, -- JSON; not jsonb, which takes no \u0000 and reorders keys
     prompt_tokens integer NOT NULL,
     completion_tokens integer NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),

@@ -1,0 +1,58 @@
+"""Reading what a model wrote: the JSON object in it, exact to the last digit."""
+
+import json
+import re
+from typing import Any, cast
+
+import msgspec
+
+from gridmill.providers.llm.model import Answer
+
+_THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_ATTEMPTS = 50
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
+
+
+# msgspec keeps integers of any length exact, where orjson would make 23-digit ones floats.
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_lenient = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def read_object(text: str) -> Answer | None:
+    """The JSON object that `text` is, or else the first one inside it; `None` when there is none.
+
+    Thoughts in `<think>` tags, code fences and words around the object are passed over. A broken
+    outer object does not yield one of its parts.
+    """
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    plain = _THOUGHT.sub("", text)
+    start = -1
+    for _ in range(_ATTEMPTS):
+        start = plain.find("{", start + 1)
+        if start < 0:
+            return None
+        try:
+            found, _end = _lenient.raw_decode(plain, start)
+            # A second reading refuses lone surrogates and numbers that no float holds.
+            return _decode(msgspec.json.encode(cast("Answer", found)))
+        except (ValueError, msgspec.MsgspecError, RecursionError):
+            if _looks_like_object(plain, start):
+                return None
+    return None
+
+
+def _looks_like_object(text: str, start: int) -> bool:
+    """Whether a JSON object was begun at `start`, so that what follows are its parts."""
+    return text[start + 1 : start + 200].lstrip().startswith('"')
+
+
+def list_missing(data: Answer, schema: object) -> list[str]:
+    """Problems of an answer when the caller brings no rule of its own: required keys not there."""
+    required = cast("dict[str, Any]", schema).get("required") or ()
+    return [f'"{name}" is missing' for name in required if name not in data]
