@@ -4,14 +4,18 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
 _PAUSE = 0.02
 
 
-async def eventually(check: Callable[[], T | Awaitable[T]], *, timeout: float = 10.0) -> T:
+async def eventually(
+    check: Callable[[], T | Awaitable[T]],
+    *,
+    timeout: float = 10.0,  # noqa: ASYNC109 - the deadline is of the whole wait, not of one check
+) -> T:
     """The first truthy result of `check`, which may be async.
 
     An `AssertionError` counts as "not yet"; when `timeout` seconds are over, the last one is
@@ -23,7 +27,7 @@ async def eventually(check: Callable[[], T | Awaitable[T]], *, timeout: float = 
         result: object = None
         try:
             found = check()
-            value: T = await found if inspect.isawaitable(found) else found
+            value = cast("T", await found if inspect.isawaitable(found) else found)
             if value:
                 return value
             result = value

@@ -5,6 +5,7 @@ import select
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import Self, TypeAlias
 
 import psycopg
@@ -99,7 +100,6 @@ class Database:
             timeout=_CHECKOUT_SECONDS,
             reconnect_timeout=_RECONNECT_SECONDS,
             configure=configure,
-            check=_check_connection,
             open=False,
             name=name,
         )
@@ -124,7 +124,7 @@ class Database:
         Raises `Unavailable` when the server is gone, busy beyond its means, or a wait timed
         out; every other error of psycopg passes unchanged.
         """
-        async with _unavailable_on_outage(), self._pool.connection() as connection:
+        async with _unavailable_on_outage(), self._borrow() as connection:
             await connection.set_read_only(read_only)
             await connection.set_isolation_level(isolation)
             async with connection.transaction():
@@ -134,6 +134,25 @@ class Database:
                         (_milliseconds(statement_timeout),),
                     )
                 yield connection
+
+    @asynccontextmanager
+    async def _borrow(self) -> AsyncGenerator[Tx]:
+        """A connection whose server has not hung up.
+
+        The pool's own `check` pauses a second and more between dead connections, so a pool of
+        ten would refuse callers for long after its server is back.
+        """
+        deadline = monotonic() + _CHECKOUT_SECONDS
+        while True:
+            connection = await self._pool.getconn(max(0.0, deadline - monotonic()))
+            if not _has_hung_up(connection):
+                break
+            await connection.close()
+            await self._pool.putconn(connection)
+        try:
+            yield connection
+        finally:
+            await self._pool.putconn(connection)
 
     async def is_ready(self) -> bool:
         """Whether a statement can be run within two seconds."""
@@ -195,15 +214,14 @@ def _milliseconds(seconds: float) -> str:
     return str(round(seconds * 1000))
 
 
-async def _check_connection(connection: Tx) -> None:
-    """Refuse a connection whose server hung up, without a round trip for the healthy ones.
+def _has_hung_up(connection: Tx) -> bool:
+    """Whether a connection's server is gone, told without a round trip.
 
-    An idle connection has nothing to read; what is readable is the end of the stream or a
-    message, and then a round trip tells which.
+    An idle connection has nothing to read: what is readable is the end of the stream, or the
+    word of a server that is shutting down. (Notices and parameter changes come with replies.)
     """
-    if connection.pgconn.transaction_status != TransactionStatus.IDLE:
-        raise psycopg.OperationalError("the connection is not idle")
+    if connection.closed or connection.pgconn.transaction_status != TransactionStatus.IDLE:
+        return True
     poller = select.poll()
     poller.register(connection.fileno(), select.POLLIN)
-    if poller.poll(0):
-        await AsyncConnectionPool.check_connection(connection)
+    return bool(poller.poll(0))
