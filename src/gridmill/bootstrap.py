@@ -3,16 +3,21 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from gridmill.auth import service as auth
+from gridmill.auth.model import Link
 from gridmill.engine.port import Engine, HandlerSpec
 from gridmill.engine.procrastinate_engine import ProcrastinateEngine, count_live_workers
 from gridmill.engine.schema import install_engine_schema
 from gridmill.kit.errors import Unavailable
-from gridmill.kit.http import Services
+from gridmill.kit.http import Download, Services
 from gridmill.settings import Settings
 from gridmill.storage.database import Database
 from gridmill.storage.migrate import migrate
+
+Opener: TypeAlias = Callable[[Database, Link], Awaitable[Download]]
+"""Finds what a signed link names; raises its room's 404 when it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class ApiParts:
     database: Database
     secret: bytes
     readiness: Callable[[], Awaitable[Mapping[str, bool]]]
+    openers: Mapping[str, Opener]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiP
             registry={Database: database, Engine: engine, Settings: settings},
             public_url=settings.public_url,
         )
-        yield ApiParts(services, database, secret, _make_readiness(database))
+        yield ApiParts(services, database, secret, _make_readiness(database), openers={})
     finally:
         await database.close()
 

@@ -1,5 +1,7 @@
 """The app: the rooms' routers under /api/v2, the operator's routes at the root, two layers around."""
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -7,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from gridmill.api import docs
 from gridmill.api.access import Access
+from gridmill.api.downloads import make_router as make_downloads_router
 from gridmill.api.edge import Edge
 from gridmill.api.errors import from_http_exception, render_error
 from gridmill.api.health import make_router as make_health_router
@@ -19,15 +22,19 @@ from gridmill.kit.errors import GridmillError
 from gridmill.kit.http import reply, to_json
 
 
-def create_app(parts: ApiParts) -> FastAPI:
-    """The ASGI app over what bootstrap built.
+def create_app(parts: ApiParts, routers: Sequence[tuple[str, APIRouter]] | None = None) -> FastAPI:
+    """The ASGI app over what bootstrap built; `routers` (prefix, router) replace the rooms'.
 
     Outside in: `Edge` (request id, log, metrics, the last net for errors), `Access` (401), the
     routes (403, 404, 422, 409).
     """
     metrics = Metrics()
-    routers = [*list_routers(), ("", make_health_router(parts.readiness, metrics))]
-    routes = RouteTable([*routers, ("", _make_docs_router(RouteTable(routers)))])
+    described = [
+        *(list_routers() if routers is None else routers),
+        ("", make_downloads_router(parts.openers)),
+    ]
+    plain = [make_health_router(parts.readiness, metrics), _make_docs_router(RouteTable(described))]
+    routes = RouteTable([*described, *(("", router) for router in plain)])
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.services = parts.services
     routes.mount(app)

@@ -23,7 +23,7 @@ from gridmill.auth.model import (
     sign,
 )
 from gridmill.kit.clock import now
-from gridmill.kit.errors import Unauthorized
+from gridmill.kit.errors import Unauthorized, ValidationFailed
 from gridmill.kit.http import Call
 from gridmill.kit.ids import new_uuid7, parse_uuid
 from gridmill.kit.pages import PageQuery, Pagination, decode_cursor, encode_cursor
@@ -118,6 +118,8 @@ async def list_keys(
     before, offset = None, paging.offset
     if paging.cursor is not None:
         before, offset = parse_uuid(decode_cursor(paging.cursor, 1)[0]), 0
+        if before is None:
+            raise ValidationFailed.of("cursor", "This cursor is not one that a reply gave.")
     found = await repository.list_keys(
         tx, principal.workspace_id, before=before, offset=offset, limit=paging.limit + 1
     )

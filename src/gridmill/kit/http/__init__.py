@@ -37,6 +37,7 @@ from gridmill.kit.http.call import (
     Transactions,
     require,
 )
+from gridmill.kit.http.downloads import Download, send_download
 from gridmill.kit.http.operation import Operation, RouteOptions, operation
 from gridmill.kit.http.query import ListQuery, PaginationReply, parse_query
 from gridmill.kit.http.replies import error_reply, no_content, reply, to_json
@@ -47,6 +48,7 @@ __all__ = [
     "Call",
     "CallDep",
     "Caller",
+    "Download",
     "ListQuery",
     "Operation",
     "PaginationReply",
@@ -61,6 +63,7 @@ __all__ = [
     "read_body",
     "reply",
     "require",
+    "send_download",
     "to_json",
     "validate_json",
 ]
