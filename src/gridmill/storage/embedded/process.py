@@ -112,7 +112,7 @@ class Launcher:
                 pass_fds=(reader,) if reader >= 0 else (),
                 # Ctrl-C in a terminal is for us; PostgreSQL is stopped after the work is.
                 start_new_session=True,
-                env=_make_environment(),
+                env=_make_environment(folder),
             )
         except BaseException:
             close_lifeline(writer)
@@ -136,13 +136,28 @@ def close_lifeline(lifeline: int | None) -> None:
         os.close(lifeline)
 
 
-def _make_environment() -> dict[str, str]:
+def _make_environment(folder: Path) -> dict[str, str]:
     # Nothing of ours: neither keys, nor PGDATA, nor a locale that is not installed.
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LC_ALL": "C",
         "TZ": "UTC",
-        # A stale postmaster.pid may name a process that lives again under the same number, most
-        # often (in a container) our own parent: PostgreSQL then knows that it is not its twin.
-        "PG_GRANDPARENT_PID": str(os.getppid()),
+        "PG_GRANDPARENT_PID": str(_find_namesake(folder / "postmaster.pid") or os.getppid()),
     }
+
+
+def _find_namesake(pid_file: Path) -> int | None:
+    """The process that only happens to have the number of a server that was killed here.
+
+    After the restart of a container the numbers start anew, and PostgreSQL takes any process of
+    its user under the number in a stale postmaster.pid for its twin; unless told, as this
+    variable does, that it is an ancestor. The file itself is never touched: PostgreSQL's own
+    check of the shared memory that it names guards the data.
+    """
+    try:
+        pid = int(pid_file.read_text().split("\n", 1)[0])
+        program = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0", 1)[0]
+    except (OSError, ValueError):
+        return None
+    is_server = program.rsplit(b"/", 1)[-1].startswith(b"postgres")
+    return None if is_server else pid
