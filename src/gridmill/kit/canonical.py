@@ -43,7 +43,7 @@ def is_empty(text: str | None) -> bool:
 
 
 _INTEGER = re.compile(r"-?[1-9][0-9]{0,299}|0", re.ASCII)
-_DECIMAL = re.compile(r"-?(?:[1-9][0-9]{0,299}|0)\.[0-9]{0,299}[1-9]", re.ASCII)
+_DECIMAL = re.compile(r"-?(?:[1-9][0-9]{0,299}|0)\.(?:0|[0-9]{0,299}[1-9])", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DATETIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]"
@@ -63,10 +63,15 @@ def fits_integer(text: str) -> bool:
 
 
 def fits_number(text: str) -> bool:
-    """Whether `text` is a canonical integer, or a decimal whose digits a double keeps."""
+    """Whether `text` is a canonical integer, or a decimal whose digits a double keeps.
+
+    A whole one may end in `.0`, which a JSON number keeps as well.
+    """
     if _INTEGER.fullmatch(text):
         return True
-    return _DECIMAL.fullmatch(text) is not None and write_float(float(text)) == text
+    return _DECIMAL.fullmatch(text) is not None and write_float(float(text)) == text.removesuffix(
+        ".0"
+    )
 
 
 def fits_boolean(text: str) -> bool:

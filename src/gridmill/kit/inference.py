@@ -51,12 +51,6 @@ class TypeInference:
             if check is None:
                 return
 
-    def add_text(self, text: str) -> None:
-        """Take a value that is declared to be a string: never a number, boolean or JSON."""
-        self.add(text)
-        if self._type not in {None, DataType.DATE, DataType.DATETIME}:
-            self._settle(DataType.TEXT)
-
     def result(self) -> DataType:
         """The type of what was added; a column without values is text."""
         return self._type or DataType.TEXT

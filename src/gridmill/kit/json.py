@@ -20,6 +20,7 @@ __all__ = [
     "MAX_DEPTH",
     "dump_json",
     "dump_json_text",
+    "is_too_deep",
     "parse_json",
     "parse_request",
 ]
@@ -72,7 +73,8 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _is_too_deep(raw: bytes) -> bool:
+def is_too_deep(raw: bytes) -> bool:
+    """Whether JSON (well-formed or not) opens over 100 levels of objects and arrays."""
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return False
     depth = 0
@@ -93,7 +95,7 @@ def parse_json(raw: bytes) -> object:
     Raises `InvalidJson` (400) for anything but strict UTF-8 JSON (see the module) with the
     position where the parser stopped.
     """
-    if _is_too_deep(raw):
+    if is_too_deep(raw):
         raise InvalidJson(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
     try:
         return _DECODER.decode(raw.decode("utf-8"))

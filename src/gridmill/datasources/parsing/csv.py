@@ -1,0 +1,182 @@
+"""Delimited text, CSV and TSV, to rows.
+
+A shorter row is filled up with empty cells. A longer one is malformed, unless what it has beyond
+the header is empty: nothing is lost in silence. Blank lines are left out; in a table of one
+column they are empty rows, but for those at the end. Quoting is Excel's; a tab-separated file
+that breaks its rules is read once more with quotes as ordinary characters.
+"""
+
+import csv
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+from gridmill.datasources.parsing.dialect import (
+    FIELD_LIMIT,
+    guess_delimiter,
+    has_header,
+    read_sample,
+)
+from gridmill.datasources.parsing.encodings import open_text
+from gridmill.datasources.parsing.model import Parsed, ParsedColumn, ParseFailure, ParseOptions
+from gridmill.datasources.parsing.names import check_width, make_names
+from gridmill.datasources.parsing.spool import Spool
+
+_HEAD = 1 << 18
+_CHUNK = 1_000
+
+
+def parse_delimited(
+    path: Path, spool_path: Path, encoding: str, options: ParseOptions, preferred: str
+) -> Parsed:
+    """Read the table in `path` into the spool; `preferred` is the delimiter in case of doubt.
+
+    Raises `ParseFailure` naming the line.
+    """
+    head, whole = _read_head(path, encoding)
+    delimiter = options.delimiter
+    if delimiter is None:
+        guess = guess_delimiter(head, whole=whole)
+        delimiter = guess.delimiter if guess else preferred
+    header = options.header
+    if header is None:
+        header = has_header(read_sample(head, delimiter, whole=whole))
+    reader = _Reader(path, encoding, delimiter, header=header)
+    try:
+        return reader.read_into(spool_path)
+    except _BrokenQuotes as error:
+        if delimiter != "\t":
+            raise ParseFailure(error.message) from None
+    return _Reader(path, encoding, delimiter, header=header, quoting=False).read_into(spool_path)
+
+
+def _read_head(path: Path, encoding: str) -> tuple[str, bool]:
+    with open_text(path, encoding, newline="") as file:
+        head = file.read(_HEAD)
+        return head, not file.read(1)
+
+
+class _BrokenQuotes(Exception):
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class _CsvReader(Protocol):
+    """What `csv.reader` returns, which has no public name."""
+
+    @property
+    def line_num(self) -> int: ...
+
+    def __next__(self) -> list[str]: ...
+
+
+class _Reader:
+    def __init__(
+        self, path: Path, encoding: str, delimiter: str, *, header: bool, quoting: bool = True
+    ) -> None:
+        self._path = path
+        self._encoding = encoding
+        self._delimiter = delimiter
+        self._header = header
+        self._quoting = quoting
+
+    def read_into(self, spool_path: Path) -> Parsed:
+        csv.field_size_limit(FIELD_LIMIT)
+        with open_text(self._path, self._encoding, newline="") as file:
+            quoting = csv.QUOTE_MINIMAL if self._quoting else csv.QUOTE_NONE
+            records = self._read_records(
+                csv.reader(file, delimiter=self._delimiter, strict=True, quoting=quoting)
+            )
+            first = next((pair for pair in records if any(cell.strip() for cell in pair[1])), None)
+            if first is None:
+                raise ParseFailure("The file holds no table: it is blank.")
+            line, top = first
+            check_width(len(top), f"Line {line}")
+            _check_nul(first)
+            if self._header:
+                names = make_names(top)
+                return self._spool(spool_path, names, records)
+            names = make_names([""] * len(top))
+            return self._spool(spool_path, names, _prepend(first, records))
+
+    def _read_records(self, reader: _CsvReader) -> Iterator[tuple[int, list[str]]]:
+        """Records with the line that each begins on."""
+        line = 1
+        while True:
+            try:
+                record = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise _BrokenQuotes(_describe(error, line, reader.line_num)) from None
+            yield line, record
+            line = reader.line_num + 1
+
+    def _spool(
+        self, spool_path: Path, names: list[str], records: Iterator[tuple[int, list[str]]]
+    ) -> Parsed:
+        width = len(names)
+        with Spool(spool_path, width) as spool:
+            fitted = _fit_single(records) if width == 1 else _fit(records, width)
+            while chunk := list(islice(fitted, _CHUNK)):
+                spool.write_texts(chunk)
+            types = spool.close()
+            columns = map(ParsedColumn, names, types)
+            return Parsed(tuple(columns), spool.rows)
+
+
+def _prepend(
+    first: tuple[int, list[str]], rest: Iterator[tuple[int, list[str]]]
+) -> Iterator[tuple[int, list[str]]]:
+    yield first
+    yield from rest
+
+
+def _fit(records: Iterator[tuple[int, list[str]]], width: int) -> Iterator[list[str]]:
+    for line, record in records:
+        extra = len(record) - width
+        if extra:
+            if len(record) <= 1 and not "".join(record).strip():
+                continue
+            if extra > 0:
+                if any(record[width:]):
+                    raise ParseFailure(
+                        f"Line {line} has {len(record)} fields, the header has {width}."
+                    )
+                del record[width:]
+            else:
+                record.extend([""] * -extra)
+        if "\0" in "".join(record):
+            _check_nul((line, record))
+        yield record
+
+
+def _fit_single(records: Iterator[tuple[int, list[str]]]) -> Iterator[list[str]]:
+    blanks = 0
+    for line, record in records:
+        if not record:
+            blanks += 1
+            continue
+        if any(record[1:]):
+            raise ParseFailure(f"Line {line} has {len(record)} fields, the header has 1.")
+        _check_nul((line, record))
+        for _ in range(blanks):
+            yield [""]
+        blanks = 0
+        yield record[:1]
+
+
+def _check_nul(pair: tuple[int, list[str]]) -> None:
+    line, record = pair
+    if any("\0" in cell for cell in record):
+        raise ParseFailure(f"Line {line} holds a NUL character (a zero byte).")
+
+
+def _describe(error: csv.Error, start: int, line: int) -> str:
+    if "unexpected end of data" in str(error):
+        return f"Line {start}: a quote is opened and never closed."
+    if start == line:
+        return f"Line {start}: a quoted field goes on after its closing quote."
+    return f"Line {line} (in the record that begins on line {start}): a quoted field goes on after its closing quote."

@@ -1,0 +1,63 @@
+"""What parsing is asked and what it answers."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gridmill.kit.values import DataType
+
+MAX_ROWS = 1_000_000
+"""Rows of one source: the contract's limit."""
+
+MAX_COLUMNS = 300
+"""Columns of one table: what the API manages."""
+
+MAX_NAME_LENGTH = 200
+"""Characters of a column's name; a longer header is cut."""
+
+CODE_MALFORMED = "MALFORMED_FILE"
+CODE_ROW_LIMIT = "ROW_LIMIT_EXCEEDED"
+
+
+class Format(StrEnum):
+    """The formats that are read; the value is the content type."""
+
+    CSV = "text/csv"
+    TSV = "text/tab-separated-values"
+    JSON = "application/json"
+    JSONL = "application/x-ndjson"
+    TEXT = "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class ParseOptions:
+    """What the uploader says over the sniffer's head; `None` leaves it to the sniffer."""
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    header: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedColumn:
+    """One column of what was read, in order."""
+
+    name: str
+    data_type: DataType
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A file that was read whole: its rows are in the spool (see `spool`)."""
+
+    columns: tuple[ParsedColumn, ...]
+    rows: int
+    pages: int | None = field(default=None)
+
+
+class ParseFailure(Exception):
+    """A file that cannot be read as what it is: `code` and a sentence that names the place."""
+
+    def __init__(self, message: str, code: str = CODE_MALFORMED) -> None:
+        super().__init__(message, code)
+        self.message = message
+        self.code = code

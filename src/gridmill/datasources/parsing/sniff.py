@@ -1,0 +1,151 @@
+"""What a file is, from its content. The name decides only where the content leaves it open."""
+
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+from gridmill.datasources.parsing.dialect import guess_delimiter
+from gridmill.datasources.parsing.encodings import decode_head, find_mark
+from gridmill.datasources.parsing.model import Format, ParseOptions
+
+HEAD_BYTES = 1 << 18
+"""How much of a file's start is looked at."""
+
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF-", "PDF"),
+    (b"PAR1", "Parquet"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF8", "GIF"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"SQLite format 3\x00", "GeoPackage or SQLite"),
+    (b"fgb\x03fgb", "FlatGeobuf"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Microsoft Office format"),
+    (b"\x1f\x8b", "gzip"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"Rar!\x1a\x07", "RAR"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard"),
+    (b"\x7fELF", "a program"),
+    (b"MZ\x90", "a program"),
+    (b"{\\rtf", "RTF"),
+    (b"ARROW1", "Arrow"),
+    (b"Obj\x01", "Avro"),
+)
+_ZIP_PARTS = ((b"xl/", "XLSX"), (b"word/", "DOCX"), (b"ppt/", "PPTX"), (b"doc.kml", "KMZ"))
+_HTML = re.compile(
+    r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
+_MARKUP = re.compile(r"\s*<(?:\?xml\b|!doctype\b|[a-z_][\w:.-]*(?:\s[^<>]*)?/?>)", re.IGNORECASE)
+_MAIL_HEADER = re.compile(
+    r"(?:from|to|subject|date|received|return-path|delivered-to|message-id|mime-version|"
+    r"content-type|x-[\w-]+):\s",
+    re.IGNORECASE,
+)
+_JSON_START = re.compile(r"\s*(?:\{\s*(?:[\"}]|$)|\[\s*(?:[\[{\"\]]|$))")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_TABLE_NAMES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+_TABLE_TYPES = {"text/csv": ",", "text/tab-separated-values": "\t"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sniffed:
+    """A format that is read (`format`), or the name of one that is not (`unsupported`)."""
+
+    format: Format | None
+    unsupported: str = ""
+    delimiter: str = ","
+
+
+def sniff_format(
+    head: bytes, *, whole: bool, file_name: str, declared_type: str, options: ParseOptions
+) -> Sniffed:
+    """Judge a file by `head`, its first `HEAD_BYTES`; `whole` when that is all of it.
+
+    `file_name` and `declared_type` (the part's Content-Type) only tell a table from a text where
+    both readings make sense, as with a list of one column.
+    """
+    binary = _name_binary(head)
+    if binary:
+        return Sniffed(None, binary)
+    text, clean = decode_head(head, options.encoding, whole=whole)
+    controls = len(_CONTROL.findall(text))
+    if controls > (0.2 if clean else 0.01) * len(text):
+        return Sniffed(None, "binary data of an unknown kind")
+    markup = _name_markup(text)
+    if markup:
+        return Sniffed(None, markup)
+    if options.delimiter is None and _JSON_START.match(text):
+        return Sniffed(Format.JSONL if _has_json_lines(text, whole=whole) else Format.JSON)
+    return _sniff_table(text, file_name, declared_type, options, whole=whole)
+
+
+def _name_binary(head: bytes) -> str:
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    if head.startswith(b"PK\x03\x04"):
+        return next((name for part, name in _ZIP_PARTS if part in head), "a ZIP archive")
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "WebP"
+    if head[4:15] == b"\n\tOSMHeader":
+        return "OSM PBF"
+    if find_mark(head) is None and head[:512].count(0) > 0.3 * len(head[:512]):
+        return "binary data of an unknown kind"
+    return ""
+
+
+def _name_markup(text: str) -> str:
+    if _HTML.match(text):
+        return "HTML"
+    if _MARKUP.match(text):
+        start = text[:4096].lower()
+        return "KML" if "<kml" in start else "XML"
+    lines = text[:4096].splitlines()
+    block = lines[: next((n for n, line in enumerate(lines) if not line.strip()), len(lines))]
+    named = [
+        match[0].split(":")[0].lower() for line in block if (match := _MAIL_HEADER.match(line))
+    ]
+    if block and _MAIL_HEADER.match(block[0]) and {"from", "subject"} <= set(named):
+        return "EML (mail)"
+    return ""
+
+
+def _has_json_lines(text: str, *, whole: bool) -> bool:
+    """Whether the first line is an object by itself and another begins after it."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    if len(lines) < 2 or not lines[1].lstrip().startswith("{"):
+        return False
+    try:
+        msgspec.json.decode(lines[0].strip(), type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        # A first line that is broken: the second tells.
+        return lines[0].lstrip().startswith("{") and _is_object(lines[1], whole or len(lines) > 2)
+    return True
+
+
+def _is_object(line: str, complete: bool) -> bool:
+    try:
+        msgspec.json.decode(line.strip(), type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return complete
+
+
+def _sniff_table(
+    text: str, file_name: str, declared_type: str, options: ParseOptions, *, whole: bool
+) -> Sniffed:
+    suffix = file_name[file_name.rfind(".") :].lower() if "." in file_name else ""
+    named = _TABLE_NAMES.get(suffix) or _TABLE_TYPES.get(declared_type)
+    guess = guess_delimiter(text, whole=whole)
+    delimiter = options.delimiter
+    if delimiter is None and guess is not None and (named or guess.is_table):
+        delimiter = guess.delimiter
+    if delimiter is None and (named or options.header is not None):
+        delimiter = named or ","
+    if delimiter is None:
+        return Sniffed(Format.TEXT)
+    return Sniffed(Format.TSV if delimiter == "\t" else Format.CSV, delimiter=delimiter)
