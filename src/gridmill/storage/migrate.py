@@ -27,7 +27,7 @@ the migrations, on every run; it finds out itself whether there is anything to d
 _ADVISORY_KEY = 0x6772_6964_6D69_6C6C
 _LOCK_POLL_SECONDS = 0.1
 # A statement that waits for a lock makes everyone behind it wait too: give way and come back.
-_LOCK_TIMEOUT = "3s"
+LOCK_TIMEOUT = "3s"
 _LOCK_ATTEMPTS = 20
 
 _FILE_NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.(pre|post)\.sql$")
@@ -104,13 +104,13 @@ async def migrate(
         url, autocommit=True, connect_timeout=10, application_name="gridmill migrate"
     )
     async with connection:
-        await _check_server(connection)
+        check_server(connection)
         await connection.execute(
             "SELECT set_config('statement_timeout', '0', false),"
             " set_config('lock_timeout', %s, false), set_config('TimeZone', 'UTC', false),"
             # Notices ("relation exists, skipping") are no news to anyone.
             " set_config('client_min_messages', 'warning', false)",
-            (_LOCK_TIMEOUT,),
+            (LOCK_TIMEOUT,),
         )
         await _take_lock(connection, lock_wait)
         # The lock is the session's: it goes with the connection, whatever happens.
@@ -121,11 +121,12 @@ async def migrate(
         return applied
 
 
-async def _check_server(connection: Tx) -> None:
+def check_server(connection: Tx, *, minimum: int = MINIMUM_SERVER) -> None:
+    """Raises `ServerTooOld` below the major version `minimum`, `ServerUnsuitable` without UTF8."""
     major = connection.info.server_version // 10000
-    if major < MINIMUM_SERVER:
+    if major < minimum:
         raise ServerTooOld(
-            f"Gridmill needs PostgreSQL {MINIMUM_SERVER} or newer; this server is version {major}."
+            f"Gridmill needs PostgreSQL {minimum} or newer; this server is version {major}."
         )
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
