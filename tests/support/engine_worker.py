@@ -76,12 +76,13 @@ class Handlers:
             raise Retry(0.1)
 
     async def stubborn(self, payload: Mapping[str, Any], context: JobContext) -> None:
-        """Ignores its first cancellation."""
+        """Ignores its first cancellations."""
         await self._leave(payload, "started", context.attempt)
-        try:
-            await asyncio.sleep(LONG)
-        except asyncio.CancelledError:
-            await asyncio.sleep(LONG)
+        for _ in range(4):
+            try:
+                await asyncio.sleep(LONG)
+            except asyncio.CancelledError:
+                continue
 
     async def give_up(self, payload: Mapping[str, Any], error: str) -> None:
         await self._leave(payload, f"given up: {error}", 0)

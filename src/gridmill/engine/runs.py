@@ -1,6 +1,7 @@
 """One run of one job: call the handler, say what its end means for the job."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from enum import StrEnum
@@ -19,6 +20,8 @@ _BACKOFF_CAP_SECONDS = 60.0
 # A job that no handler of this version knows waits for a worker that does (a rolling deploy).
 _UNKNOWN_DELAY_SECONDS = 15.0
 _UNKNOWN_ATTEMPTS = 240
+# How long a cancelled handler may clean up before it is cancelled again.
+_CLEAN_UP_SECONDS = 2.0
 # How often `on_exhausted` may fail before the job is left as failed.
 _EXHAUSTED_ATTEMPTS = 20
 
@@ -39,6 +42,7 @@ class Run:
         self.stopped: Stop | None = None
         self._spec = spec
         self._handler: asyncio.Task[None] | None = None
+        self._cancelled_at = 0.0
         attempt = claim.attempts + 1
         self._context = JobContext(
             job_id=claim.job_id,
@@ -52,8 +56,20 @@ class Run:
             first, self.stopped = self.stopped is None, reason
             if first:
                 self._context.aborted.set()
-                if self._handler is not None:
-                    self._handler.cancel()
+                self._cancel()
+
+    def insist(self) -> None:
+        """Cancel a stopped run again when it had its time to clean up and still works.
+
+        Python 3.11's `wait_for`, which lies below psycopg and others, can swallow a cancellation.
+        """
+        if self.stopped is not None and time.monotonic() - self._cancelled_at > _CLEAN_UP_SECONDS:
+            self._cancel()
+
+    def _cancel(self) -> None:
+        self._cancelled_at = time.monotonic()
+        if self._handler is not None:
+            self._handler.cancel()
 
     async def execute(self) -> Outcome:
         """Run the handler to its end; never raises what the handler raised."""

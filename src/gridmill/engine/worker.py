@@ -6,7 +6,7 @@ upkeep (the rescue of dead workers' jobs, so that it never waits for a free slot
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -152,10 +152,11 @@ class _Worker:
             await asyncio.wait(self._tasks, timeout=grace)
         for run in self._runs.values():
             run.stop(Stop.SHUTDOWN)
+        # Meanwhile the signs of life go on, and insist on cancellations that were not heard.
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._timings.hand_back)
         # What is left ignores its cancellation, or cannot reach the database: the rescue has it.
-        await _cancel_all(list(self._tasks), wait=1.0)
+        await _cancel_all(list(self._tasks), within=1.0)
 
     async def _take(self, queue: _Queue) -> None:
         """Start the jobs of one queue as slots come free."""
@@ -251,6 +252,8 @@ class _Worker:
                 _log.warning("releasing jobs that never arrived", jobs=sorted(orphans))
                 await self._claims.release(self._worker_id, orphans)
             strangers = unknown
+            for run in list(self._runs.values()):
+                run.insist()
 
         await self._repeat(beat, every=self._timings.heartbeat)
 
@@ -291,8 +294,11 @@ async def _wait_for(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
 
 
-async def _cancel_all(tasks: list[asyncio.Task[None]], *, wait: float | None = None) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=wait)
+async def _cancel_all(tasks: Sequence[asyncio.Task[None]], *, within: float = 5.0) -> None:
+    """Cancel until it is heard: Python 3.11's `wait_for`, below psycopg, can swallow one."""
+    deadline = asyncio.get_running_loop().time() + within
+    pending = {task for task in tasks if not task.done()}
+    while pending and asyncio.get_running_loop().time() < deadline:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.25)

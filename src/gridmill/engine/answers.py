@@ -1,0 +1,74 @@
+"""Answers of models, kept in PostgreSQL for every worker and after every crash."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from gridmill.providers.llm.model import Answer
+from gridmill.providers.llm.ports import NewAnswer
+from gridmill.storage.database import Database
+
+_decode = msgspec.json.Decoder(Answer).decode
+
+_SAVE = """
+INSERT INTO model_answers
+    (workspace_id, key, provider, model, answer, prompt_tokens, completion_tokens, created_at)
+SELECT workspace_id, key, provider, model, answer, prompt_tokens, completion_tokens, clock_timestamp()
+FROM unnest(%s::uuid[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[])
+    AS fresh (workspace_id, key, provider, model, answer, prompt_tokens, completion_tokens)
+ON CONFLICT (workspace_id, key) DO UPDATE SET
+    answer = excluded.answer,
+    prompt_tokens = excluded.prompt_tokens,
+    completion_tokens = excluded.completion_tokens,
+    created_at = excluded.created_at
+"""
+
+
+class PostgresAnswers:
+    """The `AnswerStore` on table `model_answers`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(
+        self, workspace_id: UUID, keys: Sequence[bytes], *, since: datetime | None = None
+    ) -> Mapping[bytes, Answer]:
+        """See the port. Raises `Unavailable` when the database is away."""
+        if not keys:
+            return {}
+        async with self._database.transaction(read_only=True) as tx:
+            cursor = await tx.execute(
+                "SELECT key, answer FROM model_answers"
+                " WHERE workspace_id = %s AND key = ANY(%s::bytea[])"
+                " AND (%s::timestamptz IS NULL OR created_at >= %s)",
+                (workspace_id, list(keys), since, since),
+            )
+            return {bytes(key): _decode(answer) for key, answer in await cursor.fetchall()}
+
+    async def save(self, answers: Sequence[NewAnswer]) -> None:
+        """See the port. Raises `Unavailable` when the database is away."""
+        if not answers:
+            return
+        # In one order for everyone, so that two workers with the same answers never deadlock.
+        rows = sorted(answers, key=lambda answer: (answer.workspace_id, answer.key))
+        async with self._database.transaction() as tx:
+            await tx.execute(
+                _SAVE,
+                (
+                    [row.workspace_id for row in rows],
+                    [row.key for row in rows],
+                    [row.provider for row in rows],
+                    [row.model for row in rows],
+                    [msgspec.json.encode(row.data).decode() for row in rows],
+                    [row.prompt_tokens for row in rows],
+                    [row.completion_tokens for row in rows],
+                ),
+            )
+
+    async def forget(self, before: datetime) -> int:
+        """Delete the answers saved before a moment; how many there were."""
+        async with self._database.transaction() as tx:
+            cursor = await tx.execute("DELETE FROM model_answers WHERE created_at < %s", (before,))
+            return cursor.rowcount
