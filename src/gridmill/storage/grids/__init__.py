@@ -2,7 +2,7 @@
 
 from gridmill.storage.grids.cells import GridWrite, Journal, write_cells
 from gridmill.storage.grids.conditions import Condition, GridColumn, both, has_status, is_empty
-from gridmill.storage.grids.copying import copy_between, copy_csv, copy_rows, insert_rows
+from gridmill.storage.grids.copying import copy_between, copy_rows, copy_text, insert_rows
 from gridmill.storage.grids.filtering import compile_filter
 from gridmill.storage.grids.pages import GridPage, Sort, read_page
 from gridmill.storage.grids.rows import (
@@ -41,8 +41,8 @@ __all__ = [
     "column",
     "compile_filter",
     "copy_between",
-    "copy_csv",
     "copy_rows",
+    "copy_text",
     "count_rows",
     "create_grid",
     "delete_range",
