@@ -8,6 +8,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import uvloop
+
 from gridmill.storage.embedded.errors import EmbeddedPostgresError
 from gridmill.storage.embedded.server import EmbeddedPostgres
 
@@ -27,4 +29,5 @@ async def own(folder: Path, *, is_tied_by_pipe: bool) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(own(Path(sys.argv[1]), is_tied_by_pipe=sys.argv[2] == "pipe"))
+    # The loop that `gridmill serve` runs on; the tests themselves use asyncio's own.
+    uvloop.run(own(Path(sys.argv[1]), is_tied_by_pipe=sys.argv[2] == "pipe"))

@@ -74,16 +74,15 @@ class Database:
         """Connect once to prove the address, then fill the pool in the background.
 
         `name` is what `pg_stat_activity` shows. Raises `Unavailable` with the server's own
-        words when it cannot be reached.
+        words (for the operator: they name host and user) when it cannot be reached, and
+        `ValueError` when `url` is no address.
         """
         limits = timeouts or Timeouts()
 
         async def configure(connection: Tx) -> None:
             await _set_session(connection, limits)
 
-        async with _unavailable_on_outage():
-            probe = await psycopg.AsyncConnection.connect(url, connect_timeout=_CONNECT_SECONDS)
-            await probe.close()
+        await _prove(url)
         pool: AsyncConnectionPool[Tx] = AsyncConnectionPool(
             url,
             kwargs={
@@ -162,6 +161,19 @@ class Database:
         except (Unavailable, TimeoutError):
             return False
         return True
+
+
+async def _prove(url: str) -> None:
+    try:
+        connection = await psycopg.AsyncConnection.connect(url, connect_timeout=_CONNECT_SECONDS)
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"Cannot connect to the database: {error}") from error
+    except psycopg.ProgrammingError:
+        # libpq's message repeats what it could not read, which may be a password.
+        raise ValueError(
+            "The database URL cannot be read; it looks like postgresql://USER:PASSWORD@HOST/NAME."
+        ) from None
+    await connection.close()
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ import pytest
 
 from gridmill.kit.errors import Unavailable
 from gridmill.storage.database import Database, Timeouts
-from tests.support.postgres import Server
+from tests.support.postgres import Server, with_database
 from tests.support.waiting import eventually
 
 
@@ -132,8 +132,19 @@ async def test_idle_connections_that_were_cut_are_never_handed_out(
 
 
 async def test_an_address_without_a_server_is_unavailable() -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="Connection refused"):
         await Database.open("postgresql://nobody@127.0.0.1:1/none")
+
+
+async def test_a_wrong_name_is_told_in_the_servers_words(postgres: Server) -> None:
+    with pytest.raises(Unavailable, match=r"database .* does not exist"):
+        await Database.open(with_database(postgres.url, "nowhere"))
+
+
+async def test_an_unreadable_address_is_not_repeated() -> None:
+    with pytest.raises(ValueError, match="cannot be read") as caught:
+        await Database.open("postgresql://me:secret@[host/none")
+    assert "secret" not in str(caught.value)
 
 
 async def test_a_closed_database_is_unavailable_and_not_ready(database_url: str) -> None:

@@ -138,9 +138,15 @@ class FolderLock:
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             os.close(descriptor)
             raise DataFolderInUse(str(self._folder.root), _read_pid(path)) from error
+        except OSError as error:
+            os.close(descriptor)
+            raise EmbeddedPostgresError(
+                f"The file system of {self._folder.root} cannot lock files ({error.strerror}), so"
+                " two owners could ruin the data. Name a local folder with --data-dir."
+            ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
@@ -153,10 +159,14 @@ class FolderLock:
 
 
 def format_url(port: int, password: str, database: str = DATABASE) -> str:
-    """The address for psycopg. TLS and GSS are off: it is loopback, and asking costs a trip."""
+    """The address for psycopg.
+
+    TLS and GSS are off: it is loopback, and asking costs a trip. No other proof than SCRAM is
+    given, so that whoever listens on the port of a server that is gone learns nothing.
+    """
     return (
         f"postgresql://{USER}:{quote(password, safe='')}@{HOST}:{port}/{database}"
-        "?sslmode=disable&gssencmode=disable"
+        "?sslmode=disable&gssencmode=disable&require_auth=scram-sha-256"
     )
 
 
