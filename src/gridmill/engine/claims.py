@@ -166,7 +166,6 @@ class Claims:
             timeout=_CHECKOUT_SECONDS,
             reconnect_timeout=_CHECKOUT_SECONDS,
             configure=_set_autocommit,
-            check=AsyncConnectionPool.check_connection,
             open=False,
             name="engine",
         )

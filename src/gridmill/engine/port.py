@@ -75,3 +75,7 @@ class Engine(Protocol):
     async def cancel(self, tx: Tx, job_ids: Sequence[int]) -> None:
         """In the caller's transaction: waiting jobs will not run, running ones are aborted."""
         ...
+
+    async def find_lost(self, tx: Tx, job_ids: Sequence[int]) -> frozenset[int]:
+        """Those of `job_ids` that neither wait nor run: they ended, or were lost."""
+        ...

@@ -55,6 +55,17 @@ class ProcrastinateEngine:
             (ids,),
         )
 
+    async def find_lost(self, tx: Tx, job_ids: Sequence[int]) -> frozenset[int]:
+        """Those of `job_ids` that neither wait nor run: they ended, or were lost."""
+        if not job_ids:
+            return frozenset()
+        cursor = await tx.execute(
+            "SELECT w.id FROM unnest(%s::bigint[]) AS w (id) WHERE NOT EXISTS (SELECT 1 "
+            "FROM procrastinate_jobs j WHERE j.id = w.id AND j.status IN ('todo', 'doing'))",
+            (list(job_ids),),
+        )
+        return frozenset(int(row[0]) for row in await cursor.fetchall())
+
 
 def _to_engine(job: Job) -> EngineJob:
     return EngineJob(
