@@ -71,6 +71,10 @@ class Caller:
         self._url = URL(door.url)
         self._headers = dict(door.headers)
 
+    async def wait_for_room(self) -> None:
+        """Return when another request would soon have its turn."""
+        await self._lane.wait_for_room()
+
     async def answer(
         self,
         model: str,

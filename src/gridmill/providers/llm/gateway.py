@@ -251,14 +251,19 @@ class Gateway:
                 for flight in flights:
                     self._land(flight, error)
                 return
-        for number, flight in enumerate(flights, 1):
-            if number % _STARTED_AT_ONCE == 0:
-                # The first calls leave while the rest is made ready.
-                await asyncio.sleep(0)
+        missing: list[_Flight] = []
+        for flight in flights:
             answer = found.get(flight.key)
             if answer is not None and _fits(flight.request, answer):
                 self._land(flight, (answer, FROM_CACHE))
-            elif flight.waiters:
+            else:
+                missing.append(flight)
+        caller = self._callers[terms.ref.provider]
+        for number, flight in enumerate(missing, 1):
+            if number % _STARTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+                await caller.wait_for_room()
+            if flight.waiters:
                 flight.task = self._run(self._fly(flight), [flight])
 
     def _run(

@@ -18,6 +18,8 @@ _DRAINING = 0.2
 _LINGER = 3.0
 _SHORTEST_WAIT = 0.02
 _AFTER_FAULT = 1.0
+# So many callers stand ready for the next free slots; the rest is told to come later.
+_STAND_READY = 16
 # A grant is used up to this long before its end: the call's way to the provider takes time too.
 _MARGIN = 0.5
 
@@ -60,11 +62,19 @@ class Lane:
         self._keeper: asyncio.Task[None] | None = None
         self._nudge = asyncio.Event()
         self._wake: asyncio.TimerHandle | None = None
+        self._shut_out: list[asyncio.Future[None]] = []
 
     @property
     def in_use(self) -> int:
         """Calls that run."""
         return self._in_use
+
+    async def wait_for_room(self) -> None:
+        """Return when the queue is short, so that a long list is not made ready all at once."""
+        while len(self._waiters) >= _STAND_READY:
+            room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._shut_out.append(room)
+            await room
 
     async def enter(self, tokens: float) -> None:
         """Wait for a slot for a call of about `tokens` tokens; every `enter` is ended by `leave`."""
@@ -79,6 +89,9 @@ class Lane:
         except asyncio.CancelledError:
             if slot.done() and not slot.cancelled():
                 self.leave(Signal.NONE, tokens)
+            else:
+                slot.cancel()
+                self._pump()
             raise
 
     def leave(self, signal: Signal, unspent: float = 0.0, retry_after: float | None = None) -> None:
@@ -124,7 +137,12 @@ class Lane:
                 slot.set_result(None)
             else:
                 self._arrange()
-                return
+                break
+        if self._shut_out and len(waiters) < _STAND_READY:
+            for room in self._shut_out:
+                if not room.done():
+                    room.set_result(None)
+            self._shut_out.clear()
 
     def _arrange(self) -> None:
         """See that what the first waiter lacks will come."""
@@ -239,6 +257,8 @@ class Lane:
         """Stop the keeper and give the grant back. Waiters are cancelled."""
         if self._wake is not None:
             self._wake.cancel()
+        for room in self._shut_out:
+            room.cancel()
         while self._waiters:
             self._waiters.popleft()[0].cancel()
         if self._keeper is None:
