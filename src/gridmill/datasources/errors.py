@@ -1,0 +1,67 @@
+"""The room's errors."""
+
+from uuid import UUID
+
+from gridmill.kit.errors import Conflict, GridmillError, NotFound, Unprocessable
+
+
+class DatasourceNotFound(NotFound):
+    """404: no such data source in this workspace."""
+
+    code = "DATASOURCE_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("There is no data source with this id.")
+
+
+class WebhookNotFound(NotFound):
+    """404: the upload names a webhook that this workspace does not have."""
+
+    code = "WEBHOOK_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("There is no webhook with this id.")
+
+
+class DatasourceInUse(Conflict):
+    """409: a dataset that a task holds takes its records from this source."""
+
+    code = "DATASOURCE_IN_USE"
+
+    def __init__(self, dataset_id: UUID, task_id: UUID) -> None:
+        super().__init__(
+            "A task is working on a dataset that uses this data source.",
+            details={"datasetId": str(dataset_id), "taskId": str(task_id)},
+        )
+
+
+class UnsupportedFormat(GridmillError):
+    """415: a file of a kind that is not read."""
+
+    code = "UNSUPPORTED_FORMAT"
+    status = 415
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"This file is {found}. Supported are CSV, TSV, JSON, JSON Lines and plain text.",
+            details={"supported": ["CSV", "TSV", "JSON", "JSONL", "text"]},
+        )
+
+
+class FileTooLarge(GridmillError):
+    """413: a file over the limit."""
+
+    code = "FILE_TOO_LARGE"
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"A file holds at most {limit} bytes ({limit // 2**20} MB).",
+            details={"limitBytes": limit},
+        )
+
+
+class MalformedFile(Unprocessable):
+    """422: a file with nothing in it; what is wrong inside a file becomes the source's `error`."""
+
+    code = "MALFORMED_FILE"

@@ -1,0 +1,84 @@
+"""Data sources: what is known of an uploaded file."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from gridmill.datasources.parsing.model import Format, ParseOptions
+from gridmill.kit.values import DataType
+
+MAX_FILE_BYTES = 100 * 2**20
+"""Bytes of one file: the contract's 100 MB."""
+
+
+class SourceStatus(StrEnum):
+    """Where a data source is in its short life."""
+
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceColumn:
+    """A column of the source's table; the n-th one (from 1) is physical column n of its grid."""
+
+    name: str
+    data_type: DataType
+
+
+@dataclass(frozen=True, slots=True)
+class SourceError:
+    """Why a file could not be read: a code of the contract and a sentence naming the place."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """A stored file and, when it was read, the grid of its rows.
+
+    `file_size` is in bytes. `row_count`, `columns` and `grid_no` are there once it is completed;
+    `page_count` for documents only.
+    """
+
+    datasource_id: UUID
+    workspace_id: UUID
+    file_name: str
+    content_type: Format
+    file_size: int
+    file_id: UUID
+    options: ParseOptions
+    status: SourceStatus
+    error: SourceError | None
+    grid_no: int | None
+    columns: tuple[SourceColumn, ...]
+    page_count: int | None
+    uploaded_at: datetime
+    processed_at: datetime | None
+    row_count: int | None
+
+    @property
+    def is_document(self) -> bool:
+        """Whether its rows are pages of a text rather than records."""
+        return self.content_type is Format.TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """The records of a completed table source: its grid, and its columns in physical order."""
+
+    grid_no: int
+    columns: tuple[SourceColumn, ...]
+    row_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedDataset:
+    """A dataset that takes records from a source."""
+
+    dataset_id: UUID
+    name: str
+    active_task_id: UUID | None

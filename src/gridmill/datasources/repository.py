@@ -1,0 +1,202 @@
+"""All SQL of the room."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from gridmill.datasources.model import (
+    DataSource,
+    LinkedDataset,
+    SourceColumn,
+    SourceError,
+    SourceStatus,
+)
+from gridmill.datasources.parsing.model import Format, ParseOptions
+from gridmill.kit.values import DataType
+from gridmill.storage.database import Tx
+
+_SELECT = sql.SQL(
+    "SELECT s.datasource_id, s.workspace_id, s.file_name, s.content_type, s.file_size, s.file_id, "
+    "s.options, s.status, s.error, s.grid_no, s.columns, s.page_count, s.uploaded_at, "
+    "s.processed_at, g.row_count FROM datasources s LEFT JOIN grids g ON g.grid_no = s.grid_no "
+)
+
+
+def _to_source(row: Sequence[Any]) -> DataSource:
+    options: dict[str, Any] = row[6]
+    error: dict[str, str] | None = row[8]
+    columns: list[dict[str, str]] = row[10]
+    return DataSource(
+        datasource_id=row[0],
+        workspace_id=row[1],
+        file_name=row[2],
+        content_type=Format(row[3]),
+        file_size=row[4],
+        file_id=row[5],
+        options=ParseOptions(
+            options.get("encoding"), options.get("delimiter"), options.get("header")
+        ),
+        status=SourceStatus(row[7]),
+        error=None if error is None else SourceError(error["code"], error["message"]),
+        grid_no=row[9],
+        columns=tuple(SourceColumn(c["name"], DataType(c["dataType"])) for c in columns),
+        page_count=row[11],
+        uploaded_at=row[12],
+        processed_at=row[13],
+        row_count=row[14],
+    )
+
+
+async def insert_source(tx: Tx, source: DataSource) -> None:
+    """Store a new source, still to be processed."""
+    options = {
+        "encoding": source.options.encoding,
+        "delimiter": source.options.delimiter,
+        "header": source.options.header,
+    }
+    await tx.execute(
+        "INSERT INTO datasources (datasource_id, workspace_id, file_name, content_type, file_size, "
+        "file_id, options, status, uploaded_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            source.datasource_id,
+            source.workspace_id,
+            source.file_name,
+            source.content_type.value,
+            source.file_size,
+            source.file_id,
+            Jsonb(options),
+            source.status.value,
+            source.uploaded_at,
+        ),
+    )
+
+
+async def find_source(tx: Tx, workspace_id: UUID, datasource_id: UUID) -> DataSource | None:
+    """The source, when it is of the workspace."""
+    cursor = await tx.execute(
+        _SELECT + sql.SQL("WHERE s.workspace_id = %s AND s.datasource_id = %s"),
+        (workspace_id, datasource_id),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _to_source(row)
+
+
+async def find_unprocessed(
+    tx: Tx, datasource_id: UUID, *, for_update: bool = False
+) -> DataSource | None:
+    """The source of any workspace, while it waits for its job; held when `for_update`."""
+    lock = sql.SQL(" FOR UPDATE OF s" if for_update else "")
+    cursor = await tx.execute(
+        _SELECT + sql.SQL("WHERE s.datasource_id = %s AND s.status = 'processing'") + lock,
+        (datasource_id,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _to_source(row)
+
+
+async def hold_source(tx: Tx, workspace_id: UUID, datasource_id: UUID) -> DataSource | None:
+    """The source, held until the transaction ends: no job completes it, nobody links it."""
+    cursor = await tx.execute(
+        _SELECT + sql.SQL("WHERE s.workspace_id = %s AND s.datasource_id = %s FOR UPDATE OF s"),
+        (workspace_id, datasource_id),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _to_source(row)
+
+
+async def list_sources(
+    tx: Tx,
+    workspace_id: UUID,
+    *,
+    status: SourceStatus | None,
+    content_type: str | None,
+    before: UUID | None,
+    offset: int,
+    limit: int,
+) -> list[DataSource]:
+    """Sources newest first: `limit` of them after `offset`, all older than `before`."""
+    cursor = await tx.execute(
+        _SELECT
+        + sql.SQL(
+            "WHERE s.workspace_id = %(workspace)s "
+            "AND (%(status)s::text IS NULL OR s.status = %(status)s) "
+            "AND (%(type)s::text IS NULL OR s.content_type = %(type)s) "
+            "AND (%(before)s::uuid IS NULL OR s.datasource_id < %(before)s) "
+            "ORDER BY s.datasource_id DESC OFFSET %(offset)s LIMIT %(limit)s"
+        ),
+        {
+            "workspace": workspace_id,
+            "status": status,
+            "type": content_type,
+            "before": before,
+            "offset": offset,
+            "limit": limit,
+        },
+    )
+    return [_to_source(row) for row in await cursor.fetchall()]
+
+
+async def count_sources(
+    tx: Tx, workspace_id: UUID, *, status: SourceStatus | None, content_type: str | None
+) -> int:
+    """How many sources a list has in all."""
+    cursor = await tx.execute(
+        "SELECT count(*) FROM datasources WHERE workspace_id = %(workspace)s "
+        "AND (%(status)s::text IS NULL OR status = %(status)s) "
+        "AND (%(type)s::text IS NULL OR content_type = %(type)s)",
+        {"workspace": workspace_id, "status": status, "type": content_type},
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def complete_source(
+    tx: Tx,
+    datasource_id: UUID,
+    grid_no: int,
+    columns: Sequence[SourceColumn],
+    page_count: int | None,
+) -> None:
+    """Say that the source was read into a grid."""
+    wire = [{"name": column.name, "dataType": column.data_type.value} for column in columns]
+    await tx.execute(
+        "UPDATE datasources SET status = 'completed', grid_no = %s, columns = %s, page_count = %s, "
+        "processed_at = now() WHERE datasource_id = %s",
+        (grid_no, Jsonb(wire), page_count, datasource_id),
+    )
+
+
+async def fail_source(tx: Tx, datasource_id: UUID, error: SourceError) -> bool:
+    """Say why the source could not be read, unless it was processed meanwhile."""
+    cursor = await tx.execute(
+        "UPDATE datasources SET status = 'failed', error = %s, processed_at = now() "
+        "WHERE datasource_id = %s AND status = 'processing'",
+        (Jsonb({"code": error.code, "message": error.message}), datasource_id),
+    )
+    return cursor.rowcount == 1
+
+
+async def list_linked_datasets(
+    tx: Tx, datasource_id: UUID, *, hold: bool = False
+) -> list[LinkedDataset]:
+    """Datasets linked to the source; with `hold` no task can take one of them meanwhile."""
+    lock = sql.SQL(" FOR SHARE OF d" if hold else "")
+    cursor = await tx.execute(
+        sql.SQL(
+            "SELECT d.dataset_id, d.name, d.active_task_id FROM dataset_sources l "
+            "JOIN datasets d ON d.dataset_id = l.dataset_id WHERE l.datasource_id = %s "
+            "ORDER BY d.dataset_id"
+        )
+        + lock,
+        (datasource_id,),
+    )
+    return [LinkedDataset(*row) for row in await cursor.fetchall()]
+
+
+async def delete_source(tx: Tx, datasource_id: UUID) -> None:
+    """Delete the source and the links to it; its grid and file are their owners' to remove."""
+    await tx.execute("DELETE FROM dataset_sources WHERE datasource_id = %s", (datasource_id,))
+    await tx.execute("DELETE FROM datasources WHERE datasource_id = %s", (datasource_id,))

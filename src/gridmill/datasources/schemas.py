@@ -1,0 +1,167 @@
+"""Wire shapes of `/datasources`."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import Field
+
+from gridmill.datasources.model import DataSource, LinkedDataset
+from gridmill.kit import clock
+from gridmill.kit.http import ListQuery, PaginationReply, WireModel
+from gridmill.kit.values import DataType, to_wire
+from gridmill.storage.grids import GridPage
+
+UPLOAD_FORM: dict[str, Any] = {
+    "type": "object",
+    "required": ["file"],
+    "additionalProperties": False,
+    "properties": {
+        "file": {"type": "string", "format": "binary", "description": "At most 100 MB"},
+        "name": {"type": "string", "maxLength": 255, "description": "Instead of the file's name"},
+        "webhookId": {"type": "string", "description": "Told when the file was read"},
+        "encoding": {"type": "string", "description": "Such as utf-8, utf-16, windows-1252"},
+        "delimiter": {"type": "string", "description": "One character, or the word tab"},
+        "header": {
+            "type": "string",
+            "enum": ["true", "false"],
+            "description": "Whether the first row names the columns",
+        },
+    },
+}
+"""The form of an upload, as JSON schema."""
+
+
+class SourceListQuery(ListQuery):
+    """Which sources to list."""
+
+    status: Literal["processing", "completed", "failed"] | None = None
+    content_type: str | None = Field(default=None, min_length=1, max_length=100)
+
+
+class SourceDataQuery(ListQuery):
+    """Which rows to read, and in which order."""
+
+    limit: int = Field(default=50, ge=1, le=1000, description="Rows a page")
+    sort: str | None = Field(default=None, min_length=1, description="Column to order by")
+    order: Literal["asc", "desc"] = "asc"
+    filter: str | None = Field(
+        default=None, description="Such as `age >= 18 and city is not empty`"
+    )
+
+
+class DownloadCreate(WireModel):
+    """How long a link is to work, in seconds."""
+
+    expires_in: int = Field(default=3600, ge=1, le=86_400)
+
+
+class DownloadReply(WireModel):
+    """A link that works without a key."""
+
+    download_url: str
+    expires_at: str
+    file_name: str
+
+
+class SourceErrorReply(WireModel):
+    """Why a file could not be read."""
+
+    code: str
+    message: str
+
+
+class SourceItem(WireModel):
+    """A data source in a list."""
+
+    datasource_id: str
+    file_name: str
+    content_type: str
+    file_size: int
+    status: Literal["processing", "completed", "failed"]
+    uploaded_at: str
+    processed_at: str | None
+    row_count: int | None
+    column_count: int | None
+    page_count: int | None
+    error: SourceErrorReply | None
+
+
+class SourceColumnReply(WireModel):
+    """A column of a data source."""
+
+    name: str
+    data_type: DataType
+
+
+class LinkedDatasetReply(WireModel):
+    """A dataset that takes records from a data source."""
+
+    dataset_id: str
+    name: str
+
+
+class SourceReply(SourceItem):
+    """A data source by itself."""
+
+    columns: list[SourceColumnReply]
+    linked_datasets: list[LinkedDatasetReply]
+
+
+class SourceListReply(WireModel):
+    """A page of data sources, newest first."""
+
+    data_sources: list[SourceItem]
+    pagination: PaginationReply
+
+
+class SourceDataReply(WireModel):
+    """A page of rows: `data[i][j]` is the value of column `j`."""
+
+    columns: list[SourceColumnReply]
+    data: list[list[Any]]
+    pagination: PaginationReply
+
+
+def write_item(source: DataSource) -> dict[str, object]:
+    """A `SourceItem`."""
+    completed = source.grid_no is not None
+    error = source.error
+    return {
+        "datasourceId": source.datasource_id,
+        "fileName": source.file_name,
+        "contentType": source.content_type,
+        "fileSize": source.file_size,
+        "status": source.status,
+        "uploadedAt": clock.to_wire(source.uploaded_at),
+        "processedAt": clock.to_wire(source.processed_at),
+        "rowCount": source.row_count,
+        "columnCount": len(source.columns) if completed else None,
+        "pageCount": source.page_count,
+        "error": None if error is None else {"code": error.code, "message": error.message},
+    }
+
+
+def write_source(source: DataSource, linked: Iterable[LinkedDataset]) -> dict[str, object]:
+    """A `SourceReply`."""
+    return {
+        **write_item(source),
+        "columns": _write_columns(source),
+        "linkedDatasets": [{"datasetId": one.dataset_id, "name": one.name} for one in linked],
+    }
+
+
+def write_data(source: DataSource, page: GridPage) -> dict[str, object]:
+    """A `SourceDataReply`."""
+    types = [column.data_type for column in source.columns]
+    return {
+        "columns": _write_columns(source),
+        "data": [
+            [to_wire(text, kind) for text, kind in zip(row.values, types, strict=True)]
+            for row in page.rows
+        ],
+        "pagination": page.pagination.to_wire(),
+    }
+
+
+def _write_columns(source: DataSource) -> list[dict[str, object]]:
+    return [{"name": column.name, "dataType": column.data_type} for column in source.columns]

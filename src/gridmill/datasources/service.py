@@ -1,0 +1,342 @@
+"""Use cases of the data sources room.
+
+An upload is received (`receive_upload`), judged by type and size and stored (`add_file`); a job
+reads it. Other rooms enter here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from gridmill.auth import service as auth
+from gridmill.auth.model import Link, Principal
+from gridmill.datasources import repository
+from gridmill.datasources.errors import (
+    DatasourceInUse,
+    DatasourceNotFound,
+    MalformedFile,
+    UnsupportedFormat,
+    WebhookNotFound,
+)
+from gridmill.datasources.model import (
+    DataSource,
+    LinkedDataset,
+    SourceColumn,
+    SourceError,
+    SourceStatus,
+    SourceTable,
+)
+from gridmill.datasources.parsing.encodings import normalize_encoding
+from gridmill.datasources.parsing.model import Format, Parsed, ParseOptions
+from gridmill.datasources.parsing.sniff import HEAD_BYTES, Sniffed, sniff_format
+from gridmill.datasources.upload import ReceivedFile, Upload, UploadForm, receive_upload
+from gridmill.engine.port import Engine, Job
+from gridmill.kit.clock import now
+from gridmill.kit.errors import FieldError, ValidationFailed
+from gridmill.kit.filters import parse_filter
+from gridmill.kit.http import Download
+from gridmill.kit.ids import new_uuid7, parse_uuid
+from gridmill.kit.pages import PageQuery, Pagination, decode_cursor, encode_cursor
+from gridmill.storage import grids
+from gridmill.storage.database import Database, Tx
+from gridmill.storage.files import repository as files
+
+__all__ = [
+    "LINK_KIND",
+    "ReceivedFile",
+    "Upload",
+    "UploadForm",
+    "add_file",
+    "check_file",
+    "check_webhook",
+    "delete_datasource",
+    "fail_datasource",
+    "find_table",
+    "get_datasource",
+    "list_datasources",
+    "list_linked_datasets",
+    "open_download",
+    "read_options",
+    "read_page",
+    "receive_upload",
+    "sign_download",
+]
+
+PROCESS_JOB = "datasources.process"
+LINK_KIND = "datasource"
+_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+_BOOLEANS = {"true": True, "false": False}
+
+
+# --- uploads --------------------------------------------------------------------------------
+
+
+def read_options(encoding: str | None, delimiter: str | None, header: str | None) -> ParseOptions:
+    """The overrides of an upload's text fields.
+
+    Raises:
+        ValidationFailed: an unknown encoding, no single delimiter, a header other than true/false.
+    """
+    faults: list[FieldError] = []
+    known = None if encoding is None else normalize_encoding(encoding)
+    if encoding is not None and known is None:
+        faults.append(FieldError("encoding", "This is not the name of a text encoding."))
+    if delimiter is not None:
+        delimiter = _DELIMITERS.get(delimiter.lower(), delimiter)
+        if len(delimiter) != 1 or delimiter.isalnum() or delimiter in "\"'\r\n\\":
+            faults.append(FieldError("delimiter", "This must be one character, such as ; or tab."))
+    if header is not None and header not in _BOOLEANS:
+        faults.append(FieldError("header", "This must be true or false."))
+    if faults:
+        raise ValidationFailed(faults)
+    return ParseOptions(known, delimiter, None if header is None else _BOOLEANS[header])
+
+
+def check_webhook(webhook_id: str | None) -> None:
+    """Raise `WebhookNotFound` for any webhook: no workspace can have made one yet."""
+    if webhook_id is not None:
+        raise WebhookNotFound
+
+
+async def check_file(file: ReceivedFile, options: ParseOptions) -> Format:
+    """What a received file is, judged by its content.
+
+    Raises:
+        MalformedFile: it is empty.
+        UnsupportedFormat: it is of a kind that is not read.
+    """
+    if file.size == 0:
+        raise MalformedFile("The file is empty.")
+    sniffed = await asyncio.to_thread(_sniff, file, options)
+    if sniffed.format is None:
+        raise UnsupportedFormat(sniffed.unsupported)
+    return sniffed.format
+
+
+def _sniff(file: ReceivedFile, options: ParseOptions) -> Sniffed:
+    with file.path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    return sniff_format(
+        head,
+        whole=len(head) == file.size,
+        file_name=file.file_name,
+        declared_type=file.declared_type,
+        options=options,
+    )
+
+
+async def add_file(
+    tx: Tx,
+    engine: Engine,
+    principal: Principal,
+    file: ReceivedFile,
+    *,
+    content_type: Format,
+    options: ParseOptions,
+    name: str | None = None,
+) -> DataSource:
+    """Store a file that `check_file` found good as a data source, and have a job read it."""
+    source = DataSource(
+        datasource_id=new_uuid7(),
+        workspace_id=principal.workspace_id,
+        file_name=name or file.file_name,
+        content_type=content_type,
+        file_size=file.size,
+        file_id=await files.save_file(tx, file.path),
+        options=options,
+        status=SourceStatus.PROCESSING,
+        error=None,
+        grid_no=None,
+        columns=(),
+        page_count=None,
+        uploaded_at=now(),
+        processed_at=None,
+        row_count=None,
+    )
+    await repository.insert_source(tx, source)
+    await engine.enqueue(tx, [Job(PROCESS_JOB, {"datasourceId": str(source.datasource_id)})])
+    return source
+
+
+# --- what the job says ----------------------------------------------------------------------
+
+
+async def find_unprocessed(tx: Tx, datasource_id: UUID) -> DataSource | None:
+    """The source of any workspace, as long as it waits to be read."""
+    return await repository.find_unprocessed(tx, datasource_id)
+
+
+async def complete_datasource(
+    tx: Tx, datasource_id: UUID, parsed: Parsed, chunks: AsyncIterable[bytes]
+) -> bool:
+    """Make the grid of a source from its spooled rows; `False` when it was deleted or read before.
+
+    All in the caller's transaction: a crash leaves nothing half-made.
+    """
+    if await repository.find_unprocessed(tx, datasource_id, for_update=True) is None:
+        return False
+    grid_no = await grids.create_grid(tx, len(parsed.columns))
+    await grids.copy_text(tx, grid_no, len(parsed.columns), chunks)
+    columns = [SourceColumn(column.name, column.data_type) for column in parsed.columns]
+    await repository.complete_source(tx, datasource_id, grid_no, columns, parsed.pages)
+    return True
+
+
+async def fail_datasource(tx: Tx, datasource_id: UUID, code: str, message: str) -> bool:
+    """Say why a source cannot be read; `False` when it was deleted or read before."""
+    return await repository.fail_source(tx, datasource_id, SourceError(code, message))
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+async def get_datasource(tx: Tx, principal: Principal, datasource_id: str) -> DataSource:
+    """A source of the principal's workspace.
+
+    Raises:
+        DatasourceNotFound: malformed, unknown, or another workspace's.
+    """
+    known = parse_uuid(datasource_id)
+    found = (
+        None if known is None else await repository.find_source(tx, principal.workspace_id, known)
+    )
+    if found is None:
+        raise DatasourceNotFound
+    return found
+
+
+async def find_table(tx: Tx, workspace_id: UUID, datasource_id: UUID) -> SourceTable | None:
+    """The records of a source, or `None` while it is unread, failed, or a document."""
+    source = await repository.find_source(tx, workspace_id, datasource_id)
+    if source is None or source.grid_no is None or source.is_document:
+        return None
+    return SourceTable(source.grid_no, source.columns, source.row_count or 0)
+
+
+async def list_linked_datasets(
+    tx: Tx, principal: Principal, source: DataSource
+) -> list[LinkedDataset]:
+    """The datasets that take records from the source, as far as the key reaches them."""
+    linked = await repository.list_linked_datasets(tx, source.datasource_id)
+    return [one for one in linked if principal.reaches_dataset(one.dataset_id)]
+
+
+async def list_datasources(
+    tx: Tx,
+    principal: Principal,
+    paging: PageQuery,
+    *,
+    status: SourceStatus | None = None,
+    content_type: str | None = None,
+) -> tuple[list[DataSource], Pagination]:
+    """A page of the workspace's sources, newest first."""
+    before, offset = None, paging.offset
+    if paging.cursor is not None:
+        before, offset = parse_uuid(decode_cursor(paging.cursor, 1)[0]), 0
+        if before is None:
+            raise ValidationFailed.of("cursor", "This cursor is not one that a reply gave.")
+    found = await repository.list_sources(
+        tx,
+        principal.workspace_id,
+        status=status,
+        content_type=content_type,
+        before=before,
+        offset=offset,
+        limit=paging.limit + 1,
+    )
+    page = found[: paging.limit]
+    more = encode_cursor(page[-1].datasource_id) if len(found) > paging.limit else None
+    total = await repository.count_sources(
+        tx, principal.workspace_id, status=status, content_type=content_type
+    )
+    return page, Pagination(paging.page, paging.limit, total, more)
+
+
+async def read_page(
+    tx: Tx,
+    source: DataSource,
+    paging: PageQuery,
+    *,
+    sort: str | None = None,
+    descending: bool = False,
+    filter_text: str | None = None,
+) -> grids.GridPage:
+    """A page of the source's rows, values in the order of its columns.
+
+    A source that is not completed has no columns and no rows.
+
+    Raises:
+        ValidationFailed: an unknown column to sort by, or a bad cursor.
+        InvalidFilter: a filter that does not parse or names an unknown column.
+    """
+    columns = {
+        column.name: grids.GridColumn(physical, column.data_type)
+        for physical, column in enumerate(source.columns, 1)
+    }
+    node = None if filter_text is None else parse_filter(filter_text)
+    if source.grid_no is None:
+        return grids.GridPage([], Pagination(paging.page, paging.limit, 0))
+    if sort is not None and sort not in columns:
+        raise ValidationFailed.of("sort", f"There is no column named {sort[:80]!r}.")
+    return await grids.read_page(
+        tx,
+        source.grid_no,
+        list(range(1, len(columns) + 1)),
+        paging,
+        sort=None if sort is None else grids.Sort(columns[sort], descending),
+        where=None if node is None else grids.compile_filter(node, columns),
+        with_metadata=False,
+    )
+
+
+# --- downloads and deletion -----------------------------------------------------------------
+
+
+async def sign_download(tx: Tx, source: DataSource, expires_in: int) -> tuple[str, datetime]:
+    """A token that opens the source's file without a key for `expires_in` seconds, and its end."""
+    expires_at = (now() + timedelta(seconds=expires_in)).replace(microsecond=0)
+    token = await auth.sign_link(
+        tx, LINK_KIND, source.datasource_id, source.workspace_id, expires_at
+    )
+    return token, expires_at
+
+
+async def open_download(database: Database, link: Link) -> Download:
+    """The file behind a verified link, streamed in chunks of 1 MiB.
+
+    Raises:
+        DatasourceNotFound: the source was deleted since.
+    """
+    async with database.transaction(read_only=True) as tx:
+        source = await repository.find_source(tx, link.workspace_id, link.object_id)
+    if source is None:
+        raise DatasourceNotFound
+    return Download(
+        source.file_name,
+        source.content_type.value,
+        files.stream_file(database, source.file_id),
+        source.file_size,
+    )
+
+
+async def delete_datasource(tx: Tx, principal: Principal, datasource_id: str) -> None:
+    """Delete a source with its file, its rows and the links to it; datasets keep what they took.
+
+    Raises:
+        DatasourceNotFound: malformed, unknown, or another workspace's.
+        DatasourceInUse: a dataset that a task holds is linked to it.
+    """
+    known = parse_uuid(datasource_id)
+    source = (
+        None if known is None else await repository.hold_source(tx, principal.workspace_id, known)
+    )
+    if source is None:
+        raise DatasourceNotFound
+    for linked in await repository.list_linked_datasets(tx, source.datasource_id, hold=True):
+        if linked.active_task_id is not None:
+            raise DatasourceInUse(linked.dataset_id, linked.active_task_id)
+    await repository.delete_source(tx, source.datasource_id)
+    await files.delete_file(tx, source.file_id)
+    if source.grid_no is not None:
+        await grids.drop_grid(tx, source.grid_no)
