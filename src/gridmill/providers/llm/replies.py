@@ -1,6 +1,7 @@
 """Reading what a model wrote: the JSON object in it, exact to the last digit."""
 
 import json
+import math
 import re
 from typing import Any, cast
 
@@ -16,9 +17,16 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is no JSON")
 
 
+def _read_float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:20]} is too large")
+    return number
+
+
 # msgspec keeps integers of any length exact, where orjson would make 23-digit ones floats.
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-_lenient = json.JSONDecoder(parse_constant=_refuse_constant)
+_lenient = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_read_float)
 
 
 def read_object(text: str) -> Answer | None:
@@ -39,7 +47,7 @@ def read_object(text: str) -> Answer | None:
             return None
         try:
             found, _end = _lenient.raw_decode(plain, start)
-            # A second reading refuses lone surrogates and numbers that no float holds.
+            # A second reading refuses lone surrogates.
             return _decode(msgspec.json.encode(cast("Answer", found)))
         except (ValueError, msgspec.MsgspecError, RecursionError):
             if _looks_like_object(plain, start):
