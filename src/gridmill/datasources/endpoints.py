@@ -90,13 +90,11 @@ async def _receive(call: Call) -> Response:
             fields.get("encoding"), fields.get("delimiter"), fields.get("header")
         )
         service.check_webhook(fields.get("webhookId"))
-        content_type = await service.check_file(upload.files[0], options)
-        source = await service.add_file(
+        source = await service.create_datasource(
             await call.tx(),
             call.service(Engine),
             principal,
             upload.files[0],
-            content_type=content_type,
             options=options,
             name=name,
         )

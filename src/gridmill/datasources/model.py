@@ -67,15 +67,6 @@ class DataSource:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceTable:
-    """The records of a completed table source: its grid, and its columns in physical order."""
-
-    grid_no: int
-    columns: tuple[SourceColumn, ...]
-    row_count: int
-
-
-@dataclass(frozen=True, slots=True)
 class LinkedDataset:
     """A dataset that takes records from a source."""
 

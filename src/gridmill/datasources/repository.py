@@ -84,6 +84,17 @@ async def find_source(tx: Tx, workspace_id: UUID, datasource_id: UUID) -> DataSo
     return None if row is None else _to_source(row)
 
 
+async def find_sources(
+    tx: Tx, workspace_id: UUID, datasource_ids: Sequence[UUID]
+) -> list[DataSource]:
+    """Those of the sources that are of the workspace, in no order."""
+    cursor = await tx.execute(
+        _SELECT + sql.SQL("WHERE s.workspace_id = %s AND s.datasource_id = ANY(%s)"),
+        (workspace_id, list(datasource_ids)),
+    )
+    return [_to_source(row) for row in await cursor.fetchall()]
+
+
 async def find_unprocessed(
     tx: Tx, datasource_id: UUID, *, for_update: bool = False
 ) -> DataSource | None:

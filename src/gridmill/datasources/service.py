@@ -1,11 +1,11 @@
 """Use cases of the data sources room.
 
-An upload is received (`receive_upload`), judged by type and size and stored (`add_file`); a job
-reads it. Other rooms enter here.
+An upload is received (`receive_upload`), judged by its type and stored (`create_datasource`); a
+job reads it. Other rooms enter here.
 """
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -25,7 +25,6 @@ from gridmill.datasources.model import (
     SourceColumn,
     SourceError,
     SourceStatus,
-    SourceTable,
 )
 from gridmill.datasources.parsing.encodings import normalize_encoding
 from gridmill.datasources.parsing.model import Format, Parsed, ParseOptions
@@ -47,12 +46,12 @@ __all__ = [
     "ReceivedFile",
     "Upload",
     "UploadForm",
-    "add_file",
-    "check_file",
     "check_webhook",
+    "create_datasource",
     "delete_datasource",
     "fail_datasource",
-    "find_table",
+    "find_datasource",
+    "find_datasources",
     "get_datasource",
     "list_datasources",
     "list_linked_datasets",
@@ -99,13 +98,7 @@ def check_webhook(webhook_id: str | None) -> None:
         raise WebhookNotFound
 
 
-async def check_file(file: ReceivedFile, options: ParseOptions) -> Format:
-    """What a received file is, judged by its content.
-
-    Raises:
-        MalformedFile: it is empty.
-        UnsupportedFormat: it is of a kind that is not read.
-    """
+async def _judge(file: ReceivedFile, options: ParseOptions) -> Format:
     if file.size == 0:
         raise MalformedFile("The file is empty.")
     sniffed = await asyncio.to_thread(_sniff, file, options)
@@ -126,17 +119,23 @@ def _sniff(file: ReceivedFile, options: ParseOptions) -> Sniffed:
     )
 
 
-async def add_file(
+async def create_datasource(
     tx: Tx,
     engine: Engine,
     principal: Principal,
     file: ReceivedFile,
     *,
-    content_type: Format,
-    options: ParseOptions,
+    options: ParseOptions | None = None,
     name: str | None = None,
 ) -> DataSource:
-    """Store a file that `check_file` found good as a data source, and have a job read it."""
+    """Judge a received file by its content, store it as a data source, and have a job read it.
+
+    Raises:
+        MalformedFile: it is empty.
+        UnsupportedFormat: it is of a kind that is not read.
+    """
+    options = options or ParseOptions()
+    content_type = await _judge(file, options)
     source = DataSource(
         datasource_id=new_uuid7(),
         workspace_id=principal.workspace_id,
@@ -206,12 +205,16 @@ async def get_datasource(tx: Tx, principal: Principal, datasource_id: str) -> Da
     return found
 
 
-async def find_table(tx: Tx, workspace_id: UUID, datasource_id: UUID) -> SourceTable | None:
-    """The records of a source, or `None` while it is unread, failed, or a document."""
-    source = await repository.find_source(tx, workspace_id, datasource_id)
-    if source is None or source.grid_no is None or source.is_document:
-        return None
-    return SourceTable(source.grid_no, source.columns, source.row_count or 0)
+async def find_datasource(tx: Tx, workspace_id: UUID, datasource_id: UUID) -> DataSource | None:
+    """A source of the workspace, for rooms that hold its id."""
+    return await repository.find_source(tx, workspace_id, datasource_id)
+
+
+async def find_datasources(
+    tx: Tx, workspace_id: UUID, datasource_ids: Sequence[UUID]
+) -> list[DataSource]:
+    """Those of the sources that are the workspace's, in no order."""
+    return await repository.find_sources(tx, workspace_id, datasource_ids)
 
 
 async def list_linked_datasets(
