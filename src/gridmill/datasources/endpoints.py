@@ -90,12 +90,14 @@ async def _receive(call: Call) -> Response:
             fields.get("encoding"), fields.get("delimiter"), fields.get("header")
         )
         service.check_webhook(fields.get("webhookId"))
-        source = await service.create_datasource(
+        content_type = await service.check_file(upload.files[0], options)
+        source = await service.add_file(
             await call.tx(),
             call.service(Engine),
             principal,
             upload.files[0],
-            options=options,
+            content_type,
+            options,
             name=name,
         )
     location = f"/api/v2/datasources/{source.datasource_id}"

@@ -1,7 +1,7 @@
 """Use cases of the data sources room.
 
-An upload is received (`receive_upload`), judged by its type and stored (`create_datasource`); a
-job reads it. Other rooms enter here.
+An upload is received (`receive_upload`), judged by its type (`check_file`) and stored (`add_file`);
+a job reads it. Other rooms enter here.
 """
 
 import asyncio
@@ -46,8 +46,9 @@ __all__ = [
     "ReceivedFile",
     "Upload",
     "UploadForm",
+    "add_file",
+    "check_file",
     "check_webhook",
-    "create_datasource",
     "delete_datasource",
     "fail_datasource",
     "find_datasource",
@@ -98,7 +99,13 @@ def check_webhook(webhook_id: str | None) -> None:
         raise WebhookNotFound
 
 
-async def _judge(file: ReceivedFile, options: ParseOptions) -> Format:
+async def check_file(file: ReceivedFile, options: ParseOptions) -> Format:
+    """What a received file is, judged by its content; needs no transaction.
+
+    Raises:
+        MalformedFile: it is empty.
+        UnsupportedFormat: it is of a kind that is not read.
+    """
     if file.size == 0:
         raise MalformedFile("The file is empty.")
     sniffed = await asyncio.to_thread(_sniff, file, options)
@@ -119,23 +126,17 @@ def _sniff(file: ReceivedFile, options: ParseOptions) -> Sniffed:
     )
 
 
-async def create_datasource(
+async def add_file(  # noqa: PLR0917 (what, as what, and how: each named by its type)
     tx: Tx,
     engine: Engine,
     principal: Principal,
     file: ReceivedFile,
+    content_type: Format,
+    options: ParseOptions,
     *,
-    options: ParseOptions | None = None,
     name: str | None = None,
 ) -> DataSource:
-    """Judge a received file by its content, store it as a data source, and have a job read it.
-
-    Raises:
-        MalformedFile: it is empty.
-        UnsupportedFormat: it is of a kind that is not read.
-    """
-    options = options or ParseOptions()
-    content_type = await _judge(file, options)
+    """Store a file that `check_file` found good as a data source, and have a job read it."""
     source = DataSource(
         datasource_id=new_uuid7(),
         workspace_id=principal.workspace_id,
