@@ -184,6 +184,7 @@ CREATE TABLE cell_history (
     PRIMARY KEY (dataset_id, row_no, physical, history_id)
 );
 CREATE INDEX cell_history_by_task ON cell_history (writer_id, batch_no) WHERE kind = 'task';
+CREATE INDEX cell_history_by_person ON cell_history (dataset_id, history_id) WHERE kind = 'user';
 
 CREATE TABLE exports (
     export_id uuid PRIMARY KEY,
@@ -203,6 +204,7 @@ CREATE TABLE tasks (
     status text NOT NULL CHECK (status IN ('queued', 'processing', 'completed', 'failed', 'cancelled')),
     request jsonb NOT NULL,
     plan jsonb NOT NULL DEFAULT '{}',
+    plan_job_id bigint,
     created_by uuid,
     webhook_id uuid,
     retry_of uuid,
@@ -215,6 +217,9 @@ CREATE TABLE tasks (
     needs_review bigint NOT NULL DEFAULT 0,
     rows_created bigint NOT NULL DEFAULT 0,
     cells_written bigint NOT NULL DEFAULT 0,
+    cells_failed bigint NOT NULL DEFAULT 0,
+    cells_skipped bigint NOT NULL DEFAULT 0,
+    cells_needing_review bigint NOT NULL DEFAULT 0,
     requests bigint NOT NULL DEFAULT 0,
     cached_requests bigint NOT NULL DEFAULT 0,
     prompt_tokens bigint NOT NULL DEFAULT 0,
@@ -234,7 +239,8 @@ CREATE INDEX tasks_by_dataset ON tasks (dataset_id, task_id DESC);
 -- The lock, said a second time where the database enforces it.
 CREATE UNIQUE INDEX tasks_one_open_per_dataset ON tasks (dataset_id) WHERE status IN ('queued', 'processing');
 
--- Rows and cells named by id; other selections are ranges and need no list.
+-- Rows and cells named by id; other selections are ranges and need no list. No column named: all
+-- columns that the task fills.
 CREATE TABLE task_selection (
     task_id uuid NOT NULL REFERENCES tasks ON DELETE CASCADE,
     row_no bigint NOT NULL,
@@ -249,6 +255,8 @@ CREATE TABLE task_batches (
     last_row bigint NOT NULL,
     rows bigint NOT NULL,
     cells bigint NOT NULL,
+    -- Whether its cells are those that task_selection names, not every one in its range.
+    listed boolean NOT NULL DEFAULT false,
     status text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'running', 'done')),
     token uuid,
     job_id bigint,

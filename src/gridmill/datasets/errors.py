@@ -1,0 +1,69 @@
+"""The room's errors."""
+
+from uuid import UUID
+
+from gridmill.kit.errors import Conflict, GridmillError, NotFound
+
+
+class DatasetNotFound(NotFound):
+    """404: no dataset of this workspace that the key reaches."""
+
+    code = "DATASET_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("There is no dataset with this id.")
+
+
+class ColumnNotFound(NotFound):
+    """404: no such column in the dataset."""
+
+    code = "COLUMN_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("The dataset has no column with this id.")
+
+
+class RowNotFound(NotFound):
+    """404: no such row in the dataset."""
+
+    code = "ROW_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("The dataset has no row with this id.")
+
+
+class CellNotFound(NotFound):
+    """404: no such cell in the dataset."""
+
+    code = "CELL_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("The dataset has no cell with this id.")
+
+
+class DatasetLocked(Conflict):
+    """409: a task holds the dataset (`details.taskId`), or its import still runs (`null`)."""
+
+    code = "DATASET_LOCKED"
+
+    def __init__(self, task_id: UUID | None) -> None:
+        message = (
+            "The dataset's import is still running."
+            if task_id is None
+            else "A task is working on the dataset; wait for it or cancel it."
+        )
+        super().__init__(message, details={"taskId": None if task_id is None else str(task_id)})
+        self.task_id = task_id
+
+
+class RowQuotaExceeded(GridmillError):
+    """429: the workspace may hold no more rows."""
+
+    code = "QUOTA_EXCEEDED"
+    status = 429
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The workspace may hold {limit} rows in all its datasets.",
+            details={"quota": "rows", "limit": limit},
+        )

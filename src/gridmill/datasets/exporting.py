@@ -1,0 +1,251 @@
+"""Exports: a signed link now, the file streamed when it is fetched.
+
+The file is read page by page in the order of row numbers, each page in a short transaction of
+its own, so that an export holds no lock and no snapshot however slowly it is fetched. Rows are
+each whole; cells that change while the file streams may be in it as they were or as they are,
+and rows appended meanwhile may be at its end.
+"""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from gridmill.auth import service as auth
+from gridmill.auth.model import Link
+from gridmill.datasets.errors import DatasetNotFound
+from gridmill.datasets.model import Column, Dataset, Row
+from gridmill.datasets.repository import datasets as repository
+from gridmill.datasets.repository import exports
+from gridmill.datasets.rows import to_row
+from gridmill.datasets.views import choose_columns, compile_where
+from gridmill.datasets.wire import metadata_to_wire, value_writer
+from gridmill.kit.clock import now
+from gridmill.kit.http import Download
+from gridmill.kit.ids import encode_row, new_uuid7
+from gridmill.kit.values import DataType
+from gridmill.storage import grids
+from gridmill.storage.database import Database, Tx
+
+LINK_KIND = "export"
+_PAGE_ROWS = 1_000
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
+_UTF8_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSpec:
+    """What a file holds: `columns` by number (`None`: those that there are when it is fetched)."""
+
+    format: str
+    columns: tuple[int, ...] | None = None
+    filter: str | None = None
+    include_metadata: bool = False
+
+
+Encode = Callable[[Sequence[Row]], bytes]
+
+
+async def create_export(
+    tx: Tx,
+    dataset: Dataset,
+    *,
+    file_format: str,
+    column_ids: Sequence[str] | None,
+    filter_text: str | None,
+    include_metadata: bool,
+    expires_in: int,
+) -> tuple[str, str, datetime]:
+    """Sign a link to an export; its token, file name and end.
+
+    Raises:
+        InvalidSelection, InvalidFilter.
+    """
+    columns = await repository.list_columns(tx, dataset.dataset_id)
+    chosen = choose_columns(dataset, columns, column_ids)
+    compile_where(columns, filter_text)
+    spec = ExportSpec(
+        file_format,
+        None if column_ids is None else tuple(column.column_no for column in chosen),
+        filter_text,
+        include_metadata,
+    )
+    export_id, expires_at = new_uuid7(), now() + timedelta(seconds=expires_in)
+    file_name = f"{_to_file_name(dataset.name)}.{file_format}"
+    await exports.insert_export(
+        tx, export_id, dataset, spec=_to_json(spec), file_name=file_name, expires_at=expires_at
+    )
+    token = await auth.sign_link(tx, LINK_KIND, export_id, dataset.workspace_id, expires_at)
+    return token, file_name, expires_at
+
+
+async def open_export(database: Database, link: Link) -> Download:
+    """The file behind a verified link, streamed.
+
+    Raises:
+        DatasetNotFound: the dataset was deleted since.
+        InvalidFilter: a column that the filter names is gone.
+    """
+    async with database.transaction(read_only=True) as tx:
+        found = await exports.find_export(tx, link.workspace_id, link.object_id)
+        if found is None:
+            raise DatasetNotFound
+        dataset = await repository.find_dataset(tx, link.workspace_id, found.dataset_id)
+        if dataset is None:
+            raise DatasetNotFound
+        columns = await repository.list_columns(tx, dataset.dataset_id)
+    spec = _from_json(found.spec)
+    where = compile_where(columns, spec.filter)
+    chosen = columns
+    if spec.columns is not None:
+        by_number = {column.column_no: column for column in columns}
+        chosen = [by_number[number] for number in spec.columns if number in by_number]
+    head, encode = (
+        _make_csv(chosen, spec)
+        if spec.format == "csv"
+        else (b"", _make_jsonl(dataset, chosen, spec))
+    )
+    return Download(
+        found.file_name,
+        _CONTENT_TYPES[spec.format],
+        _stream(database, dataset, chosen, where=where, head=head, encode=encode),
+    )
+
+
+async def _stream(
+    database: Database,
+    dataset: Dataset,
+    columns: Sequence[Column],
+    *,
+    where: grids.Condition | None,
+    head: bytes,
+    encode: Encode,
+) -> AsyncIterator[bytes]:
+    if head:
+        yield head
+    physicals = [column.physical for column in columns]
+    first = 1
+    while True:
+        async with database.transaction(read_only=True) as tx:
+            found = await grids.read_rows(
+                tx, dataset.grid_no, physicals, first=first, limit=_PAGE_ROWS, where=where
+            )
+        if found:
+            yield encode([to_row(columns, row) for row in found])
+        if len(found) < _PAGE_ROWS:
+            return
+        first = found[-1].row_no + 1
+
+
+def escape_formula(text: str) -> str:
+    """A text that no spreadsheet runs: an apostrophe before what could start a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _make_csv(columns: Sequence[Column], spec: ExportSpec) -> tuple[bytes, Encode]:
+    head = [escape_formula(column.name) for column in columns]
+    if spec.include_metadata:
+        for column in columns:
+            name = escape_formula(column.name)
+            head += [f"{name} (status)", f"{name} (confidence)", f"{name} (sources)"]
+    plain = [column.data_type in {DataType.INTEGER, DataType.NUMBER} for column in columns]
+
+    def encode(rows: Sequence[Row]) -> bytes:
+        return _write_csv(_to_cells(row) for row in rows)
+
+    def _to_cells(row: Row) -> list[str]:
+        cells = [
+            _write_csv_value(row.values[column.column_no], is_number)
+            for column, is_number in zip(columns, plain, strict=True)
+        ]
+        if spec.include_metadata:
+            for column in columns:
+                cells += _write_csv_metadata(row.metadata.get(column.column_no))
+        return cells
+
+    return _UTF8_MARK + _write_csv([head]), encode
+
+
+def _write_csv_value(text: str | None, is_number: bool) -> str:
+    if text is None:
+        return ""
+    # A negative number of a number column is no formula, and must stay a number.
+    if is_number and _is_number(text):
+        return text
+    return escape_formula(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.lstrip("-").replace(".", "", 1).isdigit()
+
+
+def _write_csv_metadata(metadata: Mapping[str, Any] | None) -> list[str]:
+    if metadata is None:
+        return ["", "", ""]
+    confidence = metadata.get("confidence")
+    sources = metadata.get("sources")
+    return [
+        str(metadata.get("status") or ""),
+        "" if confidence is None else str(confidence),
+        orjson.dumps(sources).decode() if sources else "",
+    ]
+
+
+def _write_csv(rows: Iterable[Sequence[str]]) -> bytes:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\r\n").writerows(rows)
+    return buffer.getvalue().encode()
+
+
+def _make_jsonl(dataset: Dataset, columns: Sequence[Column], spec: ExportSpec) -> Encode:
+    writers = [
+        (column.column_no, column.name, value_writer(column.data_type)) for column in columns
+    ]
+    key = dataset.key
+
+    def to_object(row: Row) -> dict[str, Any]:
+        values = {name: write(row.values[number]) for number, name, write in writers}
+        if not spec.include_metadata:
+            return values
+        metadata = {
+            name: metadata_to_wire(row.metadata[number])
+            for number, name, _ in writers
+            if number in row.metadata
+        }
+        return {"rowId": encode_row(key, row.row_no), "values": values, "metadata": metadata}
+
+    def encode(rows: Sequence[Row]) -> bytes:
+        return b"".join(
+            orjson.dumps(to_object(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows
+        )
+
+    return encode
+
+
+def _to_file_name(name: str) -> str:
+    kept = "".join(c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in name)
+    return kept.strip(" .")[:100] or "export"
+
+
+def _to_json(spec: ExportSpec) -> dict[str, Any]:
+    return {
+        "format": spec.format,
+        "columns": None if spec.columns is None else list(spec.columns),
+        "filter": spec.filter,
+        "includeMetadata": spec.include_metadata,
+    }
+
+
+def _from_json(kept: Mapping[str, Any]) -> ExportSpec:
+    columns = kept["columns"]
+    return ExportSpec(
+        kept["format"],
+        None if columns is None else tuple(columns),
+        kept["filter"],
+        kept["includeMetadata"],
+    )

@@ -1,0 +1,57 @@
+"""The dataset's lock: its own row. Edits share it, a task takes it whole.
+
+Every edit holds the row FOR SHARE until its transaction ends, a change of structure FOR NO KEY
+UPDATE, and a task's creation FOR UPDATE; so a task begins after the last edit and no edit slips
+in behind it.
+"""
+
+from uuid import UUID
+
+from gridmill.datasets.errors import DatasetLocked, DatasetNotFound
+from gridmill.datasets.model import Dataset, DatasetStatus
+from gridmill.datasets.repository import locks
+from gridmill.storage.database import Tx
+
+
+async def lock_for_edit(tx: Tx, dataset: Dataset) -> None:
+    """Hold the dataset for an edit of rows or cells, beside other edits.
+
+    Raises:
+        DatasetLocked: a task holds it, or its import runs.
+        DatasetNotFound: it was deleted meanwhile.
+    """
+    _check(await locks.lock_shared(tx, dataset.dataset_id))
+
+
+async def lock_for_change(tx: Tx, dataset: Dataset) -> None:
+    """Hold the dataset alone, for a change of its columns, its config or many cells at once.
+
+    Raises:
+        DatasetLocked: a task holds it, or its import runs.
+        DatasetNotFound: it was deleted meanwhile.
+    """
+    _check(await locks.lock_alone(tx, dataset.dataset_id))
+
+
+async def lock_for_task(tx: Tx, dataset: Dataset, task_id: UUID) -> None:
+    """Give the dataset to a task, until `unlock_after_task`.
+
+    Raises:
+        DatasetLocked: another task holds it, or its import runs.
+        DatasetNotFound: it was deleted meanwhile.
+    """
+    _check(await locks.lock_whole(tx, dataset.dataset_id))
+    await locks.set_active_task(tx, dataset.dataset_id, task_id)
+
+
+async def unlock_after_task(tx: Tx, dataset_id: UUID, task_id: UUID) -> None:
+    """Free the dataset if this task holds it; otherwise nothing happens."""
+    await locks.clear_active_task(tx, dataset_id, task_id)
+
+
+def _check(state: tuple[DatasetStatus, UUID | None] | None) -> None:
+    if state is None:
+        raise DatasetNotFound
+    status, task_id = state
+    if task_id is not None or status is DatasetStatus.PROCESSING:
+        raise DatasetLocked(task_id)

@@ -1,0 +1,83 @@
+"""References between columns: `{{name}}` in a prompt reads another column of the row."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+_REFERENCE = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
+
+
+def find_references(prompt: str | None) -> tuple[str, ...]:
+    """The names in `{{…}}` of a prompt, each once, in order; space around a name is ignored."""
+    if not prompt:
+        return ()
+    return tuple(dict.fromkeys(match[1] for match in _REFERENCE.finditer(prompt)))
+
+
+def find_unknown(prompts: Mapping[str, str | None], names: Iterable[str]) -> dict[str, list[str]]:
+    """For each column (by name) the references of its prompt that name no column."""
+    known = set(names)
+    found = {
+        name: [reference for reference in find_references(prompt) if reference not in known]
+        for name, prompt in prompts.items()
+    }
+    return {name: unknown for name, unknown in found.items() if unknown}
+
+
+def find_cycle(prompts: Mapping[str, str | None]) -> list[str] | None:
+    """A cycle of references (`[a, b, a]`: a reads b, b reads a), or `None`.
+
+    References to columns outside of `prompts` end there: nothing is filled for them.
+    """
+    graph = {
+        name: [target for target in find_references(prompt) if target in prompts]
+        for name, prompt in prompts.items()
+    }
+    done: set[str] = set()
+    for start in graph:
+        cycle = _walk(start, graph, done)
+        if cycle is not None:
+            return cycle
+    return None
+
+
+def order_by_references(prompts: Mapping[str, str | None]) -> list[list[str]]:
+    """Columns in levels: each reads only columns of earlier levels (or none of `prompts`).
+
+    Raises:
+        ValueError: the references form a cycle.
+    """
+    waiting = {
+        name: {target for target in find_references(prompt) if target in prompts}
+        for name, prompt in prompts.items()
+    }
+    levels: list[list[str]] = []
+    while waiting:
+        level = [name for name, needs in waiting.items() if not needs]
+        if not level:
+            raise ValueError("the references form a cycle")
+        levels.append(level)
+        for name in level:
+            del waiting[name]
+        for needs in waiting.values():
+            needs.difference_update(level)
+    return levels
+
+
+def _walk(start: str, graph: Mapping[str, Sequence[str]], done: set[str]) -> list[str] | None:
+    path: list[str] = []
+    open_at: dict[str, int] = {}
+    stack: list[tuple[str, bool]] = [(start, False)]
+    while stack:
+        name, leaving = stack.pop()
+        if leaving:
+            path.pop()
+            del open_at[name]
+            done.add(name)
+        elif name in open_at:
+            return [*path[open_at[name] :], name]
+        elif name not in done:
+            open_at[name] = len(path)
+            path.append(name)
+            stack.append((name, True))
+            stack.extend((target, False) for target in reversed(graph[name]))
+    return None

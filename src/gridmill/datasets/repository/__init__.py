@@ -1,0 +1,1 @@
+"""All SQL of the datasets room; entered by the room alone."""

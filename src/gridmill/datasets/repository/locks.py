@@ -1,0 +1,57 @@
+"""The dataset's row as a lock."""
+
+from typing import LiteralString
+from uuid import UUID
+
+from gridmill.datasets.model import DatasetStatus
+from gridmill.storage.database import Tx
+
+State = tuple[DatasetStatus, UUID | None]
+
+
+async def lock_shared(tx: Tx, dataset_id: UUID) -> State | None:
+    """Take the row FOR SHARE; status and active task."""
+    return await _lock(
+        tx,
+        "SELECT status, active_task_id FROM datasets WHERE dataset_id = %s FOR SHARE",
+        dataset_id,
+    )
+
+
+async def lock_alone(tx: Tx, dataset_id: UUID) -> State | None:
+    """Take the row FOR NO KEY UPDATE; status and active task."""
+    return await _lock(
+        tx,
+        "SELECT status, active_task_id FROM datasets WHERE dataset_id = %s FOR NO KEY UPDATE",
+        dataset_id,
+    )
+
+
+async def lock_whole(tx: Tx, dataset_id: UUID) -> State | None:
+    """Take the row FOR UPDATE; status and active task."""
+    return await _lock(
+        tx,
+        "SELECT status, active_task_id FROM datasets WHERE dataset_id = %s FOR UPDATE",
+        dataset_id,
+    )
+
+
+async def set_active_task(tx: Tx, dataset_id: UUID, task_id: UUID) -> None:
+    """Write the task that holds the dataset."""
+    await tx.execute(
+        "UPDATE datasets SET active_task_id = %s WHERE dataset_id = %s", [task_id, dataset_id]
+    )
+
+
+async def clear_active_task(tx: Tx, dataset_id: UUID, task_id: UUID) -> None:
+    """Take the task off the dataset, if it is this one."""
+    await tx.execute(
+        "UPDATE datasets SET active_task_id = NULL WHERE dataset_id = %s AND active_task_id = %s",
+        [dataset_id, task_id],
+    )
+
+
+async def _lock(tx: Tx, statement: LiteralString, dataset_id: UUID) -> State | None:
+    cursor = await tx.execute(statement, [dataset_id])
+    row = await cursor.fetchone()
+    return (DatasetStatus(row[0]), row[1]) if row else None

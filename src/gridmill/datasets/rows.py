@@ -1,0 +1,303 @@
+"""Rows: inserted by people, taken from sources, deleted."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+
+from gridmill.auth.model import Principal
+from gridmill.datasets.errors import RowNotFound, RowQuotaExceeded
+from gridmill.datasets.linking import load_links
+from gridmill.datasets.locking import lock_for_edit
+from gridmill.datasets.model import (
+    INSERT_LIMIT,
+    SELECTION_LIMIT,
+    Column,
+    Dataset,
+    DatasetLimits,
+    Row,
+    Writer,
+)
+from gridmill.datasets.repository import datasets as repository
+from gridmill.datasets.repository import sources
+from gridmill.datasets.repository.sources import Origin
+from gridmill.kit.errors import FieldError, InvalidSelection, ValidationFailed
+from gridmill.kit.ids import decode_row
+from gridmill.kit.values import parse_wire
+from gridmill.storage import grids
+from gridmill.storage.database import Tx
+
+NAMED_IDS = 20
+_FAULTS = 50
+
+
+def to_row(columns: Sequence[Column], row: grids.GridRow) -> Row:
+    """A grid's row, read for the physical columns of `columns`, in the dataset's numbers."""
+    return Row(
+        row.row_no,
+        {target.column_no: value for target, value in zip(columns, row.values, strict=True)},
+        {
+            target.column_no: row.metadata[str(target.physical)]
+            for target in columns
+            if str(target.physical) in row.metadata
+        }
+        if row.metadata
+        else {},
+    )
+
+
+async def read_rows(
+    tx: Tx,
+    dataset: Dataset,
+    columns: Sequence[Column],
+    *,
+    row_nos: Sequence[int] | None = None,
+    first: int = 1,
+    last: int | None = None,
+    limit: int | None = None,
+    empty_in: Sequence[Column] | None = None,
+) -> list[Row]:
+    """Rows by number or range, in order; numbers without a row are left out.
+
+    With `empty_in`, only rows with an empty cell in one of these columns.
+    """
+    where = None
+    if empty_in is not None:
+        tests = [grids.is_empty(target.physical) for target in empty_in]
+        where = grids.Condition(sql.SQL("({})").format(sql.SQL(" OR ").join(tests)))
+    found = await grids.read_rows(
+        tx,
+        dataset.grid_no,
+        [target.physical for target in columns],
+        row_nos=row_nos,
+        first=first,
+        last=last,
+        limit=limit,
+        where=where,
+    )
+    return [to_row(columns, row) for row in found]
+
+
+async def find_missing_rows(
+    tx: Tx, dataset: Dataset, row_nos: Sequence[int], limit: int = NAMED_IDS
+) -> list[int]:
+    """Up to `limit` of `row_nos` that name no row of the dataset."""
+    return await grids.find_missing_rows(tx, dataset.grid_no, row_nos, limit)
+
+
+def parse_rows(
+    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]
+) -> list[list[str | None]]:
+    """Client rows (values by column name) as canonical texts in the order of `columns`.
+
+    Raises:
+        ValidationFailed: unknown names and values that do not fit, up to 50 of them.
+    """
+    by_name = {target.name: index for index, target in enumerate(columns)}
+    rules = [target.rules for target in columns]
+    faults: list[FieldError] = []
+    parsed: list[list[str | None]] = []
+    for number, row in enumerate(rows):
+        values: list[str | None] = [None] * len(columns)
+        for name, value in row.items():
+            index = by_name.get(name)
+            if index is None:
+                faults.append(
+                    FieldError(f"rows.{number}.{name[:200]}", "The dataset has no such column.")
+                )
+                continue
+            try:
+                values[index] = parse_wire(value, rules[index])
+            except ValueError as error:
+                faults.append(FieldError(f"rows.{number}.{name[:200]}", str(error)))
+        if len(faults) >= _FAULTS:
+            break
+        parsed.append(values)
+    if faults:
+        raise ValidationFailed(faults[:_FAULTS])
+    return parsed
+
+
+async def insert_rows(
+    tx: Tx,
+    principal: Principal,
+    dataset: Dataset,
+    rows: Sequence[Mapping[str, Any]],
+    limits: DatasetLimits,
+) -> list[int]:
+    """Append 1 to 10,000 rows of a person; their numbers.
+
+    Raises:
+        ValidationFailed: none or too many rows, an unknown column, a value that does not fit.
+        DatasetLocked: a task holds the dataset.
+        RowQuotaExceeded: the workspace may hold no more.
+    """
+    if not 1 <= len(rows) <= INSERT_LIMIT:
+        raise ValidationFailed.of("rows", f"Give 1 to {INSERT_LIMIT} rows.")
+    # Checked against the columns twice: before the lock for the order of answers (422, then 409),
+    # after it because a change of columns may have come in between.
+    parse_rows(await repository.list_columns(tx, dataset.dataset_id), rows)
+    await lock_for_edit(tx, dataset)
+    columns = await repository.list_columns(tx, dataset.dataset_id)
+    parsed = parse_rows(columns, rows)
+    await check_quota(tx, dataset.workspace_id, len(rows), limits)
+    first = await grids.insert_rows(
+        tx, dataset.grid_no, [target.physical for target in columns], parsed
+    )
+    last = first + len(rows) - 1
+    writer = Writer("user", principal.key_id)
+    await sources.insert_origin(tx, dataset.dataset_id, Origin(first, last, writer))
+    return list(range(first, last + 1))
+
+
+async def delete_rows(tx: Tx, dataset: Dataset, row_ids: Sequence[str]) -> int:
+    """Delete rows by id; how many.
+
+    Raises:
+        InvalidSelection: no ids, over 100,000, or ids that are not of this dataset.
+        DatasetLocked: a task holds the dataset.
+    """
+    row_nos = await resolve_rows(tx, dataset, row_ids)
+    await lock_for_edit(tx, dataset)
+    return await grids.delete_rows(tx, dataset.grid_no, row_nos)
+
+
+async def delete_row(tx: Tx, dataset: Dataset, row_id: str) -> None:
+    """Delete one row.
+
+    Raises:
+        RowNotFound, DatasetLocked.
+    """
+    row_no = decode_row(dataset.key, row_id)
+    if row_no is None or await grids.find_missing_rows(tx, dataset.grid_no, [row_no], 1):
+        raise RowNotFound
+    await lock_for_edit(tx, dataset)
+    if await grids.delete_rows(tx, dataset.grid_no, [row_no]) == 0:
+        raise RowNotFound
+
+
+async def resolve_rows(tx: Tx, dataset: Dataset, row_ids: Sequence[str]) -> list[int]:
+    """Row ids as numbers, each once.
+
+    Raises:
+        InvalidSelection: no ids, over 100,000, or ids that are not of this dataset.
+    """
+    check_count(row_ids, "rowIds")
+    numbers = {row_id: decode_row(dataset.key, row_id) for row_id in row_ids}
+    row_nos = {number: row_id for row_id, number in numbers.items() if number is not None}
+    missing = await grids.find_missing_rows(tx, dataset.grid_no, list(row_nos), NAMED_IDS)
+    bad = [row_id for row_id, number in numbers.items() if number is None]
+    refuse_ids([*bad, *(row_nos[number] for number in missing)], "rowIds")
+    return list(row_nos)
+
+
+def check_count(ids: Sequence[str], field: str) -> None:
+    """Raise `InvalidSelection` unless there are 1 to 100,000 ids."""
+    if not ids:
+        raise InvalidSelection(f"{field} is empty.", details={"field": field})
+    if len(ids) > SELECTION_LIMIT:
+        raise InvalidSelection(
+            f"{field} holds over {SELECTION_LIMIT} ids.",
+            details={"field": field, "limit": SELECTION_LIMIT},
+        )
+
+
+def refuse_ids(ids: Sequence[str], field: str) -> None:
+    """Raise `InvalidSelection` naming up to 20 of `ids`, unless there are none."""
+    if ids:
+        raise InvalidSelection(
+            f"{field} holds ids that are not of this dataset.",
+            details={"field": field, "ids": [text[:100] for text in ids[:NAMED_IDS]]},
+        )
+
+
+async def check_quota(tx: Tx, workspace_id: UUID, more: int, limits: DatasetLimits) -> None:
+    """Raise `RowQuotaExceeded` when `more` rows would pass the workspace's limit."""
+    if limits.rows is None:
+        return
+    if await repository.count_workspace_rows(tx, workspace_id) + more > limits.rows:
+        raise RowQuotaExceeded(limits.rows)
+
+
+async def peek_new_records(
+    tx: Tx, dataset: Dataset, columns: Sequence[Column], sample: int
+) -> tuple[int, list[dict[int, str | None]]]:
+    """What `take_new_records` could take: how many records, and the values of the first ones.
+
+    Up to `sample` records, their values by column number. Nothing is held or taken.
+    """
+    total = 0
+    rows: list[dict[int, str | None]] = []
+    tables = {one.datasource_id: one for one in await load_links(tx, dataset) if one.is_table}
+    for link in await sources.list_links(tx, dataset.dataset_id, hold=False):
+        source = tables.get(link.datasource_id)
+        if source is None:
+            continue
+        total += max(0, await grids.count_rows(tx, source.grid_no) - link.next_record + 1)
+        if len(rows) >= sample:
+            continue
+        by_name = {column.name: physical for physical, column in enumerate(source.columns, 1)}
+        shared = [column for column in columns if column.name in by_name]
+        records = await grids.read_rows(
+            tx,
+            source.grid_no,
+            [by_name[column.name] for column in shared],
+            first=link.next_record,
+            limit=sample - len(rows),
+            with_metadata=False,
+        )
+        rows += [
+            dict.fromkeys((column.column_no for column in columns), None)
+            | {column.column_no: v for column, v in zip(shared, record.values, strict=True)}
+            for record in records
+        ]
+    return total, rows
+
+
+async def take_new_records(
+    tx: Tx,
+    dataset: Dataset,
+    columns: Sequence[Column],
+    limit: int,
+    writer: Writer,
+    *,
+    only: UUID | None = None,
+) -> list[tuple[int, int]]:
+    """Append up to `limit` records of linked table sources that were not taken yet.
+
+    Sources in the order of their links (or `only` one), columns matched by name; the ranges of row
+    numbers made, empty when the sources have run out. Sources that are still read or failed, and
+    documents, are passed over.
+    """
+    made: list[tuple[int, int]] = []
+    tables = {one.datasource_id: one for one in await load_links(tx, dataset) if one.is_table}
+    by_name = {target.name: target.physical for target in columns}
+    for link in await sources.list_links(tx, dataset.dataset_id):
+        source = tables.get(link.datasource_id)
+        if source is None or limit <= 0 or only not in {None, link.datasource_id}:
+            continue
+        mapping = {
+            physical: by_name[column.name]
+            for physical, column in enumerate(source.columns, 1)
+            if column.name in by_name
+        }
+        taken = await grids.copy_between(
+            tx,
+            source.grid_no,
+            dataset.grid_no,
+            mapping,
+            first_record=link.next_record,
+            limit=limit,
+        )
+        if taken is None:
+            continue
+        count = taken[1] - taken[0] + 1
+        origin = Origin(*taken, writer, link.datasource_id, link.next_record)
+        await sources.insert_origin(tx, dataset.dataset_id, origin)
+        await sources.advance_link(
+            tx, dataset.dataset_id, link.datasource_id, link.next_record + count
+        )
+        made.append(taken)
+        limit -= count
+    return made
