@@ -167,6 +167,27 @@ async def test_a_user_without_an_entry_is_told_of_the_other_way(open_folder: Pat
 
 
 @needs_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv of util-linux")
+async def test_a_root_that_may_not_step_down_is_told_of_the_other_way(tmp_path: Path) -> None:
+    # As in a container that was started with --cap-drop=ALL.
+    told = await asyncio.to_thread(
+        subprocess.run,
+        [
+            *("setpriv", "--bounding-set=-all", "--inh-caps=-all"),
+            *(sys.executable, "-m", "tests.support.embedded_owner", str(tmp_path), "signal"),
+        ],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+    assert told.stdout.startswith("ERROR EmbeddedPostgresError")
+    assert "may not become user" in told.stdout
+    assert "GRIDMILL_DATABASE_URL" in told.stdout
+
+
+@needs_root
 async def test_another_users_folder_is_refused_with_advice(open_folder: Path) -> None:
     nobody = pwd.getpwnam("nobody").pw_uid
     async with make_server(open_folder / "data"):

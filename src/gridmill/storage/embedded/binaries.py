@@ -94,7 +94,7 @@ def _can_run(folder: Path, account: Account) -> bool:
             # It failed before the program was tried: this process may not change its user at all.
             raise EmbeddedPostgresError(
                 f"PostgreSQL refuses to run as root, and this process may not become user"
-                f" {account.name}: {error}. Start Gridmill as an ordinary user. {_OWN_SERVER}"
+                f" {account.name}: {error.strerror}. Start Gridmill as an ordinary user. {_OWN_SERVER}"
             ) from error
         return False
     except OSError:

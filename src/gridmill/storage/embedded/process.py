@@ -34,8 +34,11 @@ class Launcher:
     account: Account
     is_tied_by_pipe: bool = not sys.platform.startswith("linux")
 
-    async def make_cluster(self, folder: Path, password: str) -> None:
-        """Run initdb in an empty `folder`. Raises `EmbeddedPostgresError` with its words."""
+    async def make_cluster(self, folder: Path, password: str, *, is_synced: bool = True) -> None:
+        """Run initdb in an empty `folder`; unless `is_synced`, a power cut may ruin the result.
+
+        Raises `EmbeddedPostgresError` with its words.
+        """
         with tempfile.TemporaryFile() as secret:
             secret.write(password.encode() + b"\n")
             secret.flush()
@@ -56,6 +59,7 @@ class Launcher:
                     "--locale-provider=builtin",
                     "--builtin-locale=C.UTF-8",
                     "--no-instructions",
+                    *(() if is_synced else ("--no-sync",)),
                 ],
                 stdin=secret.fileno(),
                 output=asyncio.subprocess.PIPE,

@@ -136,7 +136,11 @@ class EmbeddedPostgres:
         )
         if not self._folder.cluster.exists():
             self._folder.start_cluster(account)
-            await launcher.make_cluster(self._folder.unfinished, self._password)
+            await launcher.make_cluster(
+                self._folder.unfinished,
+                self._password,
+                is_synced=self._settings.get("fsync") != "off",
+            )
             give(add_includes(self._folder.unfinished), account)
             self._folder.finish_cluster()
         _check_version(self._folder, binaries)
