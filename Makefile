@@ -1,0 +1,58 @@
+# Everything a developer runs. `make` alone lists it.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+JOBS ?= $(shell "$(PYTHON)" -c 'import os; print(max(2, min(8, os.cpu_count() or 2)))' 2>/dev/null || echo 2)
+PIP := PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip
+SOURCES := src tests tools benchmarks examples
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install check format test demo lock clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+install: $(STAMP) ## Make .venv with all that the others need (once; again when the lock changes)
+
+$(STAMP): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) or sys.version_info >= (3, 15))' 2>/dev/null || { \
+	  echo "Gridmill needs Python 3.11 to 3.14; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1 || true)."; \
+	  echo "Name another one:  make $(or $(MAKECMDGOALS),install) PYTHON=/path/to/python3.12"; \
+	  exit 1; }
+	@test -x $(PY) && $(PY) -c 'import pip' 2>/dev/null || { \
+	  rm -rf $(VENV); \
+	  "$(PYTHON)" -m venv $(VENV) || { \
+	    echo "Could not make $(VENV). On Debian and Ubuntu: apt install python3-venv"; exit 1; }; }
+	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+check: install ## Style, types, gravity and the house's own laws
+	$(PY) -m ruff format --check $(SOURCES)
+	$(PY) -m ruff check $(SOURCES)
+	$(VENV)/bin/lint-imports --no-cache
+	$(PY) -m tools.house
+	$(PY) -m basedpyright --warnings
+
+format: install ## Put the code into the one style, mend what can be mended
+	$(PY) -m ruff check --fix-only --quiet $(SOURCES)
+	$(PY) -m ruff format $(SOURCES)
+
+test: install ## The whole test suite (JOBS=n processes, ARGS=... to pytest)
+	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+demo: install ## The main job on real data: a server, a table, a task, the result
+	$(PY) examples/demo/demo.py
+
+lock: install ## Choose the versions of all dependencies anew (needs a network)
+	@$(PY) -c 'import uv' 2>/dev/null || $(PIP) install --quiet uv
+	$(PY) -m uv pip compile --upgrade --universal --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --python-version 3.11 --group dev --output-file requirements.lock pyproject.toml
+	$(PY) -m tools.house
+
+clean: ## Remove what the others made, .venv too
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests tools benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
