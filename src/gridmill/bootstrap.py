@@ -1,20 +1,44 @@
 """The only place where parts are made and wired: one factory for the API, one for a worker."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from gridmill.auth import service as auth
 from gridmill.auth.model import Link
+from gridmill.datasets import jobs as dataset_jobs
+from gridmill.datasets import service as datasets
+from gridmill.datasets.model import TaskType
+from gridmill.datasources import jobs as datasource_jobs
+from gridmill.datasources import service as datasources
+from gridmill.engine.answers import PostgresAnswers
+from gridmill.engine.limits import PostgresLimiter
 from gridmill.engine.port import Engine, HandlerSpec
 from gridmill.engine.procrastinate_engine import ProcrastinateEngine, count_live_workers
 from gridmill.engine.schema import install_engine_schema
 from gridmill.kit.errors import Unavailable
 from gridmill.kit.http import Download, Services
+from gridmill.kit.processes import ProcessPool
+from gridmill.operations.enrichment.service import Enrichment
+from gridmill.providers.llm.errors import UnknownModel
+from gridmill.providers.llm.gateway import Gateway
+from gridmill.providers.llm.model import Access, Limits, ModelRef
+from gridmill.providers.llm.prices import Price
 from gridmill.settings import Settings
 from gridmill.storage.database import Database
 from gridmill.storage.migrate import migrate
+from gridmill.tasks import jobs as task_jobs
+from gridmill.tasks.model import Operations
+
+# Imports and plans are few and long; batches are many and short.
+_DEFAULT_SLOTS = 2
+# A parser is given a hostile file: it gets a fresh process, and no more memory than this.
+_PARSERS = 2
+_PARSER_BYTES = 2 * 2**30
+# All attempts at one request, waits between them included.
+_MODEL_DEADLINE_SECONDS = 300.0
 
 Opener: TypeAlias = Callable[[Database, Link], Awaitable[Download]]
 """Finds what a signed link names; raises its room's 404 when it is gone."""
@@ -33,10 +57,14 @@ class ApiParts:
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """What a worker runs: handlers by job name, and how many jobs of each queue at once."""
+    """What a worker runs: handlers by job name, and how many jobs of each queue at once.
+
+    `watch` looks after what jobs left behind, until it is cancelled.
+    """
 
     handlers: Mapping[str, HandlerSpec]
     queues: Mapping[str, int]
+    watch: Callable[[], Coroutine[Any, Any, None]]
 
 
 async def prepare_database(url: str) -> list[str]:
@@ -52,35 +80,121 @@ async def prepare_database(url: str) -> list[str]:
 @asynccontextmanager
 async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiParts]:
     """The API's parts over a prepared database; closed at exit."""
-    database = await Database.open(
-        database_url, max_size=settings.database_connections, name="gridmill api"
-    )
-    try:
+    async with _open_core(settings, database_url, "gridmill api") as core:
+        database = core.database
         async with database.transaction() as tx:
             secret = await auth.load_secret(tx)
-        engine = ProcrastinateEngine()
         services = Services(
             database=database,
-            registry={Database: database, Engine: engine, Settings: settings},
+            registry={
+                Database: database,
+                Engine: core.engine,
+                Operations: core.operations,
+                Settings: settings,
+            },
             public_url=settings.public_url,
         )
-        yield ApiParts(services, database, secret, _make_readiness(database), openers={})
-    finally:
-        await database.close()
+        openers = {
+            datasources.LINK_KIND: datasources.open_download,
+            "export": datasets.open_export,
+        }
+        yield ApiParts(services, database, secret, _make_readiness(database), openers)
 
 
 @asynccontextmanager
 async def open_worker(settings: Settings, database_url: str) -> AsyncGenerator[WorkerParts]:
     """A worker's parts over a prepared database; closed at exit."""
-    database = await Database.open(
-        database_url, max_size=settings.database_connections, name="gridmill worker"
-    )
-    try:
+    parsers = ProcessPool(_PARSERS, memory_bytes=_PARSER_BYTES, calls_per_child=1)
+    async with (
+        _open_core(settings, database_url, "gridmill worker") as core,
+        _closing(parsers.close),
+    ):
+        database, engine = core.database, core.engine
         yield WorkerParts(
-            handlers={}, queues={"default": 2, "batches": settings.worker_concurrency}
+            handlers={
+                **datasource_jobs.handlers(database, parsers),
+                **dataset_jobs.handlers(database),
+                **task_jobs.handlers(database, engine, core.operations),
+            },
+            queues={"default": _DEFAULT_SLOTS, "batches": settings.worker_concurrency},
+            watch=lambda: task_jobs.watch(database, engine),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Core:
+    """What the API and a worker have in common."""
+
+    database: Database
+    engine: Engine
+    operations: Operations
+
+
+@asynccontextmanager
+async def _open_core(settings: Settings, database_url: str, name: str) -> AsyncGenerator[_Core]:
+    async with AsyncExitStack() as stack:
+        database = await Database.open(
+            database_url, max_size=settings.database_connections, name=name
+        )
+        stack.push_async_callback(database.close)
+        gateway = _make_gateway(settings, database)
+        if gateway is not None:
+            stack.push_async_callback(gateway.close)
+        # Its children start when a learner is first asked, so the API never has one.
+        learners = ProcessPool(settings.worker_processes or max(1, (os.cpu_count() or 2) - 1))
+        stack.push_async_callback(learners.close)
+        operations = Operations(
+            {TaskType.ENRICHMENT: Enrichment(gateway, learners)},
+            check_model=lambda model: _check_model(gateway, model),
+        )
+        yield _Core(database, ProcrastinateEngine(), operations)
+
+
+def _make_gateway(settings: Settings, database: Database) -> Gateway | None:
+    """The way to the configured model, or `None`: then the embedded learners do the work."""
+    if settings.llm_model is None or settings.llm_provider == "local":
+        return None
+    key = settings.llm_api_key
+    access = Access(
+        settings.llm_provider,
+        api_key="" if key is None else key.get_secret_value(),
+        base_url=settings.llm_base_url,
+        limits=Limits(
+            settings.llm_max_concurrency,
+            settings.llm_requests_per_minute,
+            settings.llm_tokens_per_minute,
+        ),
+        attempt_timeout=settings.llm_timeout_seconds,
+        deadline=max(_MODEL_DEADLINE_SECONDS, settings.llm_timeout_seconds),
+    )
+    return Gateway(
+        [access],
+        default=ModelRef(settings.llm_provider, settings.llm_model),
+        store=PostgresAnswers(database),
+        limiter=PostgresLimiter(database),
+        prices={
+            name: Price(price.prompt, price.completion)
+            for name, price in settings.llm_prices.items()
+        },
+    )
+
+
+def _check_model(gateway: Gateway | None, model: str) -> str | None:
+    if gateway is None:
+        return "No model is configured on this server."
+    try:
+        gateway.resolve(model)
+    except UnknownModel as error:
+        return error.message
+    return None
+
+
+@asynccontextmanager
+async def _closing(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+    try:
+        yield
     finally:
-        await database.close()
+        await close()
 
 
 @asynccontextmanager

@@ -61,7 +61,9 @@ class Settings(BaseSettings):
     )
 
     llm_provider: Literal["openai", "anthropic", "local"] = Field(
-        "openai", description="`openai` is any server that speaks OpenAI's chat completions"
+        "openai",
+        description="`openai` is any server that speaks OpenAI's chat completions,"
+        " `local` the embedded learners",
     )
     llm_base_url: str | None = Field(
         None, pattern=r"^https?://\S+$", description="The provider's own address, when left out"
@@ -118,6 +120,14 @@ class Settings(BaseSettings):
         ):
             raise ValueError("a database URL starts with postgresql://")
         return url
+
+    @field_validator("llm_api_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
+        text = "" if key is None else key.get_secret_value()
+        if not (text.isascii() and text.isprintable()) or " " in text:
+            raise ValueError("a key has neither spaces nor line ends nor letters beyond ASCII")
+        return key
 
     @classmethod
     def settings_customise_sources(

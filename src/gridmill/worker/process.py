@@ -53,9 +53,16 @@ async def work(settings: Settings, database_url: str) -> None:
 async def _work(settings: Settings, database_url: str, stop: asyncio.Event) -> None:
     timings = Timings(grace=settings.stop_seconds, hand_back=_HAND_BACK_SECONDS)
     async with open_worker(settings, database_url) as parts:
-        await run_worker(
-            database_url, parts.handlers, queues=parts.queues, stop=stop, timings=timings
-        )
+        watch = asyncio.create_task(parts.watch(), name="watch")
+        try:
+            await run_worker(
+                database_url, parts.handlers, queues=parts.queues, stop=stop, timings=timings
+            )
+        finally:
+            if watch.done() and not watch.cancelled() and watch.exception() is not None:
+                _log.error("the watch ended", error=repr(watch.exception()))
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
 
 
 async def _until_reachable(step: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T | None:
