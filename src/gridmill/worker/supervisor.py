@@ -53,22 +53,28 @@ class WorkerSupervisor:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
+    async def _run_once(self) -> int | None:
+        """The worker's exit code, `None` when it could not even be started."""
+        command = [sys.executable, "-m", "gridmill", "worker", "--parent-pid", str(os.getpid())]
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                env=self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                # Ctrl-C in a terminal reaches us alone; we stop the worker before the database.
+                start_new_session=True,
+            )
+        except OSError as error:
+            _log.error("the worker could not be started", error=str(error))
+            return None
+        return await self._process.wait()
+
     async def _keep_running(self) -> None:
         loop = asyncio.get_running_loop()
         attempt = 0
         while not self._stopping:
             started = loop.time()
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "gridmill",
-                "worker",
-                "--parent-pid",
-                str(os.getpid()),
-                env=self._environment,
-                stdin=asyncio.subprocess.DEVNULL,
-            )
-            code = await self._process.wait()
+            code = await self._run_once()
             if self._stopping:
                 return
             if loop.time() - started > _STABLE_SECONDS:
