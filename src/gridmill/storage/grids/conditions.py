@@ -30,7 +30,9 @@ class Condition:
     params: tuple[Any, ...] = field(default=())
 
 
-_NUMERIC = r"^[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,2})?$"
+_NUMERIC = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
+# With two digits of exponent at most, that many characters are a number PostgreSQL can hold.
+_NUMERIC_LENGTH = 1_000
 _DAY = r"(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _DATE = rf"^{_DAY}$"
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
@@ -56,9 +58,9 @@ def is_empty(physical: int, alias: str | None = None) -> sql.Composed:
 def typed(expression: sql.Composable, data_type: DataType) -> sql.Composed:
     """`expression` (a text) read by its type; NULL when it does not fit; raises on no text at all."""
     if data_type in _NUMBERS:
-        return sql.SQL("(CASE WHEN {k} ~ {shape} THEN {k}::numeric END)").format(
-            k=expression, shape=sql.Literal(_NUMERIC)
-        )
+        return sql.SQL(
+            "(CASE WHEN length({k}) <= {most} AND {k} ~ {shape} THEN {k}::numeric END)"
+        ).format(k=expression, most=sql.Literal(_NUMERIC_LENGTH), shape=sql.Literal(_NUMERIC))
     if data_type is DataType.DATETIME:
         moment = sql.SQL(_MOMENT_OF).format(k=expression)
         return sql.SQL("(CASE WHEN {k} ~ {shape} THEN {moment} END)").format(
