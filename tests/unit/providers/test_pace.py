@@ -49,12 +49,12 @@ def test_it_comes_back_after_an_outage() -> None:
     assert pace.limit == 64
 
 
-def test_four_failures_in_a_row_pause_it_for_as_long_as_the_provider_says() -> None:
+def test_a_window_of_failures_pauses_it_for_as_long_as_the_provider_says() -> None:
     pace = Pace(8)
-    for _ in range(3):
+    for _ in range(7):
         pace.note_bad(9.0)
     assert pace.paused_until == 0.0
     pace.note_good()
-    for _ in range(4):
+    for _ in range(8):
         pace.note_bad(9.0)
     assert pace.paused_until > 0.0

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from yarl import URL
 
@@ -42,11 +42,11 @@ class _Talk:
     request: ModelRequest
     model: str
     ladder: Ladder
-    dialect: Dialect
     keep: Keep | None
     price: Price | None
     prompt_tokens: int
     max_tokens: int
+    own_dialect: Dialect | None = None
     repair: Repair | None = None
     data: Answer | None = None
     usage: Usage = NOTHING_SPENT
@@ -54,6 +54,7 @@ class _Talk:
     signal: Signal = Signal.NONE
     retry_after: float | None = None
     attempts: int = 0
+    calls: int = 0
     pause: float = 0.0
     give_up_at: float | None = field(default=None)
 
@@ -92,7 +93,6 @@ class Caller:
             request,
             model,
             ladder,
-            ladder.dialect,
             keep,
             price,
             request.tokens,
@@ -120,15 +120,21 @@ class Caller:
         expected = talk.prompt_tokens + min(talk.max_tokens, talk.ladder.expected_completion)
         talk.spent, talk.signal, talk.retry_after = NOTHING_SPENT, Signal.NONE, None
         entered = False
+        began = 0.0
         try:
-            await self._lane.enter(expected)
+            await self._lane.enter(expected, again=talk.calls > 0)
             entered = True
+            began = time.monotonic()
+            talk.calls += 1
             return await self._call(talk)
         finally:
             spent = talk.spent
             if entered:
                 unspent = expected - spent.prompt_tokens - spent.completion_tokens
-                self._lane.leave(talk.signal, unspent, talk.retry_after)
+                seconds = time.monotonic() - began
+                self._lane.leave(
+                    talk.signal, unspent, seconds=seconds, retry_after=talk.retry_after
+                )
             if reservation is not None and budget is not None:
                 budget.settle(reservation, spent)
 
@@ -139,15 +145,16 @@ class Caller:
         if talk.give_up_at is None:
             talk.give_up_at = now + self._access.deadline
         timeout = min(self._access.attempt_timeout, max(0.001, talk.give_up_at - now))
-        body = self._wire.encode(talk.model, talk.request, talk.dialect, talk.repair)
+        dialect = talk.own_dialect or talk.ladder.dialect
+        body = self._wire.encode(talk.model, talk.request, dialect, talk.repair)
         try:
             reply = await self._transport.post(self._url, self._headers, body, timeout)
             if reply.status == 200:
-                return await self._judge(talk, self._read(talk, reply.body))
+                return await self._judge(talk, self._read(talk, reply.body), dialect)
         except (ProviderUnavailable, ProviderTimeout) as error:
             self._put_off(talk, error)
             return None
-        self._face(talk, reply)
+        self._face(talk, reply, dialect)
         return None
 
     def _read(self, talk: _Talk, body: bytes) -> WireReply:
@@ -166,7 +173,7 @@ class Caller:
         talk.signal = Signal.GOOD
         return read
 
-    async def _judge(self, talk: _Talk, read: WireReply) -> Answer | None:
+    async def _judge(self, talk: _Talk, read: WireReply, used: Dialect) -> Answer | None:
         """Accept a reply, or set the one turn of repair up. Raises `InvalidReply`."""
         data = read.data
         if read.refused:
@@ -178,12 +185,15 @@ class Caller:
             )
         problems = _find_problems(talk.request, read)
         if data is not None and not problems:
-            talk.ladder.confirm(talk.dialect, talk.spent.completion_tokens)
+            talk.ladder.confirm(used, talk.spent.completion_tokens)
             if talk.keep is not None:
                 await talk.keep(data, talk.usage)
             return data
         if data is None:
-            talk.ladder.note_miss(talk.dialect)
+            if not talk.ladder.proven:
+                # It may not understand this rung: the repair says everything in words.
+                talk.own_dialect = replace(used, rung=self._wire.rungs[-1])
+            talk.ladder.note_miss(used)
         else:
             talk.data = data
         if talk.repair is not None:
@@ -200,12 +210,12 @@ class Caller:
         talk.prompt_tokens += estimate_tokens(written[:8000]) + _REPAIR_TOKENS
         return None
 
-    def _face(self, talk: _Talk, reply: HttpReply) -> None:
+    def _face(self, talk: _Talk, reply: HttpReply, used: Dialect) -> None:
         """A status other than 200: another rung, another time, or an error."""
         words = describe_fault(reply.body, self._access.api_key)
-        dialect = talk.ladder.step_down(talk.dialect, reply.status, words)
+        dialect = talk.ladder.step_down(used, reply.status, words)
         if dialect is not None:
-            talk.dialect = dialect
+            talk.own_dialect = None if dialect == talk.ladder.dialect else dialect
             return
         fault = read_fault(reply.status, words, reply.retry_after)
         if isinstance(fault, ProviderUnavailable):

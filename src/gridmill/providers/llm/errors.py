@@ -43,7 +43,7 @@ class ProviderRefused(ModelError):
 
 
 class ProviderUnavailable(ModelError):
-    """The provider is away or broken: 5xx, no connection, a reply cut off or too large."""
+    """The provider is away or broken: 5xx, no connection, a reply cut off."""
 
     code = "PROVIDER_UNAVAILABLE"
     retryable = True

@@ -18,6 +18,7 @@ _DRAINING = 0.2
 _LINGER = 3.0
 _SHORTEST_WAIT = 0.02
 _AFTER_FAULT = 1.0
+_LONGEST_HOLD = 2.0
 # So many callers stand ready for the next free slots; the rest is told to come later.
 _STAND_READY = 16
 # A grant is used up to this long before its end: the call's way to the provider takes time too.
@@ -50,6 +51,7 @@ class Lane:
         self._pace = Pace(limits.max_concurrency)
         self._waiters: deque[tuple[asyncio.Future[None], float]] = deque()
         self._in_use = 0
+        self._usual = 0.0
         self._peak = 0
         self._granted = 0
         self._valid_until = 0.0
@@ -76,13 +78,19 @@ class Lane:
             self._shut_out.append(room)
             await room
 
-    async def enter(self, tokens: float) -> None:
-        """Wait for a slot for a call of about `tokens` tokens; every `enter` is ended by `leave`."""
-        if not self._waiters and self._may_start(tokens):
+    async def enter(self, tokens: float, *, again: bool = False) -> None:
+        """Wait for a slot for a call of about `tokens` tokens; every `enter` is ended by `leave`.
+
+        One that was here before goes `again` before those that wait for their first call.
+        """
+        if (again or not self._waiters) and self._may_start(tokens):
             self._start(tokens)
             return
         slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append((slot, tokens))
+        if again:
+            self._waiters.appendleft((slot, tokens))
+        else:
+            self._waiters.append((slot, tokens))
         self._arrange()
         try:
             await slot
@@ -94,15 +102,35 @@ class Lane:
                 self._pump()
             raise
 
-    def leave(self, signal: Signal, unspent: float = 0.0, retry_after: float | None = None) -> None:
-        """Give the slot back. `unspent` is what the call took less (or, negative, more) than said."""
-        self._in_use -= 1
+    def leave(
+        self,
+        signal: Signal,
+        unspent: float = 0.0,
+        *,
+        seconds: float = 0.0,
+        retry_after: float | None = None,
+    ) -> None:
+        """Give the slot back.
+
+        `unspent` is what the call took less (or, negative, more) than said, `seconds` how long it
+        ran. A slot whose call failed sooner than a good one takes stays taken for the rest of that
+        time: else a provider that refuses at once would be asked all the faster for it.
+        """
         self._tokens += unspent
         self._spent_tokens -= unspent
         if signal is Signal.GOOD:
             self._pace.note_good()
+            self._usual += 0.1 * (seconds - self._usual) if self._usual else seconds
         elif signal is Signal.BAD:
             self._pace.note_bad(retry_after)
+            if seconds < self._usual:
+                rest = min(self._usual - seconds, _LONGEST_HOLD)
+                asyncio.get_running_loop().call_later(rest, self._free)
+                return
+        self._free()
+
+    def _free(self) -> None:
+        self._in_use -= 1
         if self._waiters:
             self._pump()
 

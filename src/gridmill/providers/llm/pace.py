@@ -15,9 +15,9 @@ class Pace:
     Starts at `maximum`. Outcomes are judged a window at a time, a window being as many as ran at
     once: up to 15% of bad ones are noise and raise the limit by a sixteenth of the maximum; beyond
     that it shrinks by half the bad share, as DCTCP does with marked packets (RFC 8257, 3.3), so
-    that a few random failures cost nothing and a wall of 429 halves it each round. When four calls
-    in a row fail with none succeeding between, nothing starts until the provider's `Retry-After`
-    (or a doubling pause) is over.
+    that a few random failures cost nothing and a wall of 429 halves it each round. When a whole
+    window (at least four calls) fails without one success, nothing starts until the provider's
+    `Retry-After` (or a doubling pause) is over.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -45,7 +45,7 @@ class Pace:
         self._bad += 1
         self._streak += 1
         now = time.monotonic()
-        if self._streak >= _STREAK and now >= self.paused_until:
+        if self._streak >= max(_STREAK, self.limit) and now >= self.paused_until:
             pause = _FIRST_PAUSE * 2**self._pauses if retry_after is None else retry_after
             self._pauses = min(self._pauses + 1, 10)
             self.paused_until = now + min(pause, _LONGEST_PAUSE)

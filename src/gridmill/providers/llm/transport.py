@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import aiohttp
 from yarl import URL
 
-from gridmill.providers.llm.errors import ProviderTimeout, ProviderUnavailable
+from gridmill.providers.llm.errors import InvalidReply, ProviderTimeout, ProviderUnavailable
 from gridmill.providers.llm.faults import read_retry_after
 
 _LARGEST_REPLY = 8 * 2**20
@@ -51,8 +51,8 @@ class Transport:
     ) -> HttpReply:
         """One call within `seconds`, connecting and reading included.
 
-        Raises `ProviderTimeout`, or `ProviderUnavailable` when there is no connection or the reply
-        breaks off or is over 8 MiB.
+        Raises `ProviderTimeout`, `ProviderUnavailable` when there is no connection or the reply
+        breaks off, `InvalidReply` when it is over 8 MiB.
         """
         if self._session is None:
             self._session = self._open()
@@ -69,7 +69,7 @@ class Transport:
                 "The provider closed or never opened the connection."
             ) from error
         except TimeoutError as error:
-            raise ProviderTimeout(f"The provider did not answer within {seconds:.0f} s.") from error
+            raise ProviderTimeout(f"The provider did not answer within {seconds:.3g} s.") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # The words of these may hold the address with its user part; their kind is enough.
             kind = type(error).__name__
@@ -85,6 +85,6 @@ async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
         size += len(chunk)
         if size > _LARGEST_REPLY:
             response.close()
-            raise ProviderUnavailable("The provider's reply is over 8 MiB.")
+            raise InvalidReply("The provider's reply is over 8 MiB.")
         chunks.append(chunk)
     return b"".join(chunks)
