@@ -1,0 +1,63 @@
+"""The room's errors."""
+
+from collections.abc import Sequence
+
+from gridmill.kit.errors import Conflict, GridmillError, InvalidSelection, NotFound, Unprocessable
+
+NAMED_IDS = 20
+_ID_CHARACTERS = 100
+
+
+class TaskNotFound(NotFound):
+    """404: no task of this dataset and workspace."""
+
+    code = "TASK_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("There is no task with this id.")
+
+
+class WebhookNotFound(NotFound):
+    """404: `webhookId` names no webhook of this workspace."""
+
+    code = "WEBHOOK_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("There is no webhook with this id.")
+
+
+class TaskNotCancellable(Conflict):
+    """409: the task has ended already."""
+
+    code = "TASK_NOT_CANCELLABLE"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"The task is {status}; only a queued or processing one can be cancelled.",
+            details={"status": status},
+        )
+
+
+class InvalidTaskForDataset(Unprocessable):
+    """422: this dataset has nothing that such a task could work on; the message says what is missing."""
+
+    code = "INVALID_TASK_FOR_DATASET"
+
+
+class QuotaExceeded(GridmillError):
+    """429: the workspace has reached its limit on open tasks or monthly tokens."""
+
+    code = "QUOTA_EXCEEDED"
+    status = 429
+
+    def __init__(self, quota: str, limit: int, message: str) -> None:
+        super().__init__(message, details={"quota": quota, "limit": limit})
+
+
+def unknown_ids(field: str, ids: Sequence[str]) -> InvalidSelection:
+    """422 for ids that are not of the dataset; names up to 20 of them."""
+    named = [text[:_ID_CHARACTERS] for text in ids[:NAMED_IDS]]
+    return InvalidSelection(
+        f"{field} names what is not in this dataset: {', '.join(named)}.",
+        details={"field": field, "ids": named},
+    )

@@ -1,0 +1,1 @@
+"""All SQL of the tasks room; entered by the room alone."""

@@ -1,0 +1,154 @@
+"""From the dataset's shapes to those of operations, and what all batches of a task share."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gridmill.datasets.model import Column, Dataset, FilledRow, TaskType
+from gridmill.kit.ids import encode_row
+from gridmill.operations.model import Batch, ColumnSpec, ExampleRow, RowInput
+from gridmill.providers.llm.budget import Budget
+from gridmill.providers.llm.model import Usage
+from gridmill.tasks.model import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What is the same for every batch of a task: nothing of it changes while the lock is held."""
+
+    task: Task
+    dataset: Dataset
+    columns: Sequence[Column]
+    specs: Sequence[ColumnSpec]
+    targets: tuple[int, ...]
+    only_empty: bool
+    examples: Sequence[ExampleRow]
+
+    @property
+    def model(self) -> str | None:
+        """The model that the task names, `provider/model`."""
+        return self.task.request.get("model")
+
+    @property
+    def refresh(self) -> bool:
+        """Whether answers of earlier tasks are not to be used."""
+        return self.task.request.get("processOnlyEmpty") is False
+
+    @property
+    def fill(self) -> list[Column]:
+        """The columns that the task fills, in order."""
+        return [column for column in self.columns if column.column_no in self.targets]
+
+    def open_budget(self, spent: Usage) -> Budget | None:
+        """What is left to spend after `spent`, when the task has a budget."""
+        said: Mapping[str, Any] | None = self.task.request.get("budget")
+        if not said:
+            return None
+        return Budget(
+            max_cost_usd=said.get("maxCostUsd"), max_tokens=said.get("maxTokens"), spent=spent
+        )
+
+    def group_targets(self) -> dict[TaskType, frozenset[int]]:
+        """The numbers of the dataset's columns by task type, in the order of the columns."""
+        groups: dict[TaskType, frozenset[int]] = {}
+        for column in self.columns:
+            groups[column.task_type] = groups.get(column.task_type, frozenset()) | {
+                column.column_no
+            }
+        return groups
+
+
+def make_setup(
+    task: Task, dataset: Dataset, columns: Sequence[Column], plan: Mapping[str, Any]
+) -> Setup:
+    """The setup of a planned task."""
+    return Setup(
+        task=task,
+        dataset=dataset,
+        columns=columns,
+        specs=to_specs(columns),
+        targets=tuple(plan["targets"]),
+        only_empty=bool(plan.get("onlyEmpty", True)),
+        examples=load_examples(plan.get("examples", ())),
+    )
+
+
+def make_batch(
+    setup: Setup,
+    rows: Sequence[RowInput],
+    load_training: Callable[[], Awaitable[Sequence[ExampleRow]]],
+    budget: Budget | None = None,
+) -> Batch:
+    """Rows of a task as an operation takes them."""
+    return Batch(
+        task_id=setup.task.task_id,
+        workspace_id=setup.task.workspace_id,
+        dataset_name=setup.dataset.name,
+        dataset_description=setup.dataset.description,
+        columns=setup.specs,
+        rows=rows,
+        examples=setup.examples,
+        load_training=load_training,
+        refresh=setup.refresh,
+        asked_at=setup.task.created_at,
+        model=setup.model,
+        budget=budget,
+    )
+
+
+def to_specs(columns: Sequence[Column]) -> list[ColumnSpec]:
+    """Columns as operations see them."""
+    return [
+        ColumnSpec(
+            number=column.column_no,
+            name=column.name,
+            rules=column.rules,
+            prompt=column.metadata.prompt,
+            description=column.metadata.description,
+            unit=column.metadata.unit,
+            required=column.metadata.required,
+            threshold=column.metadata.confidence,
+            examples=column.metadata.examples,
+            model=column.metadata.model,
+            knowledge=column.metadata.knowledge,
+            use_cache=column.metadata.cache,
+        )
+        for column in columns
+    ]
+
+
+def to_examples(
+    dataset: Dataset, columns: Sequence[Column], rows: Sequence[FilledRow]
+) -> list[ExampleRow]:
+    """Filled rows as operations see them, values by column name."""
+    name_of = {column.column_no: column.name for column in columns}
+    return [
+        ExampleRow(
+            row_no=found.row.row_no,
+            row_id=encode_row(dataset.key, found.row.row_no),
+            values={name_of[n]: value for n, value in found.row.values.items() if n in name_of},
+            vouched=frozenset(name_of[n] for n in found.vouched if n in name_of),
+        )
+        for found in rows
+    ]
+
+
+def dump_examples(examples: Sequence[ExampleRow]) -> list[dict[str, Any]]:
+    """Examples as a plan keeps them."""
+    return [
+        {
+            "rowNo": example.row_no,
+            "rowId": example.row_id,
+            "values": dict(example.values),
+            "vouched": sorted(example.vouched),
+        }
+        for example in examples
+    ]
+
+
+def load_examples(kept: Sequence[Mapping[str, Any]]) -> list[ExampleRow]:
+    """Examples from a plan."""
+    return [
+        ExampleRow(one["rowNo"], one["rowId"], one["values"], frozenset(one["vouched"]))
+        for one in kept
+    ]
