@@ -1,0 +1,104 @@
+"""Request JSON is read strictly, and whatever it is, an error has a place in the contract."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gridmill.kit.errors import GridmillError, InvalidJson, InvalidText, PayloadTooLarge
+from gridmill.kit.json import MAX_BODY_BYTES, dump_json_text, parse_request
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"{'a': 1}",
+        b"{\"a\": 1,}",
+        b"// x\n{}",
+        b"NaN",
+        b"[Infinity]",
+        b"[-Infinity]",
+        b"[1e400]",
+        b"[01]",
+        b"[.5]",
+        b'["\n"]',
+        b'["\\x"]',
+        b'{"a": 1, "a": 2}',
+        b'[{"b": {"a": 1, "\\u0061": 2}}]',
+        b"{} {}",
+        b"\xff\xfe{\x00}\x00",
+        b'\xef\xbb\xbf{"a": 1}',
+        '{"a": "é"}'.encode("latin-1"),
+        b'"\xed\xa0\x80"',
+        b"[" + b"9" * 5_000 + b"]",
+        b"[" * 101 + b"]" * 101,
+        b'{"a":' * 200_000,
+        b"[" * 1_000_000,
+    ],
+)  # fmt: skip
+def test_what_is_no_strict_json_is_invalid_json(raw: bytes) -> None:
+    with pytest.raises(InvalidJson) as caught:
+        parse_request(raw)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b'"\\u0000"', b'{"a": ["\\ud800"]}', b'{"\\udfff": 1}', b'[{"x": {"a\\u0000": 1}}]', b'"\\uDC00 x"'],
+)  # fmt: skip
+def test_text_that_cannot_be_stored_is_invalid_text(raw: bytes) -> None:
+    with pytest.raises(InvalidText) as caught:
+        parse_request(raw)
+    assert caught.value.status == 422
+    json.dumps(caught.value.to_wire()).encode("utf-8")
+
+
+def test_nesting_up_to_a_hundred_passes_and_brackets_in_texts_do_not_count() -> None:
+    parse_request(b"[" * 100 + b"]" * 100)
+    assert parse_request(b'"' + b"[" * 500 + b'"') == "[" * 500
+    assert parse_request(b'["\\"' + b"[" * 500 + b'", "\\\\"]') == ['"' + "[" * 500, "\\"]
+
+
+def test_pairs_of_surrogates_are_one_character() -> None:
+    assert parse_request(b'"\\ud83d\\ude00"') == "\U0001f600"
+
+
+def test_integers_are_exact_and_a_body_has_a_size() -> None:
+    assert parse_request(b"[123456789012345678901234567890]") == [123456789012345678901234567890]
+    with pytest.raises(PayloadTooLarge):
+        parse_request(b'"' + b"x" * MAX_BODY_BYTES + b'"')
+
+
+_TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(_VALUES, st.booleans())
+def test_any_good_value_is_read_as_it_was(value: Any, escaped: bool) -> None:
+    assert parse_request(json.dumps(value, ensure_ascii=escaped).encode()) == value
+    assert parse_request(dump_json_text(value).encode()) == value
+
+
+@given(
+    st.binary(max_size=40)
+    | st.text(alphabet='[]{}",:\\u0dD8cx1e.-ntf', max_size=40).map(str.encode)
+)
+def test_any_bytes_are_a_value_or_an_error_of_the_contract(raw: bytes) -> None:
+    status = 200
+    try:
+        parse_request(raw)
+    except GridmillError as error:
+        status = error.status
+    assert status in {200, 400, 422}
