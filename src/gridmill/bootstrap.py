@@ -10,7 +10,7 @@ from gridmill.auth import service as auth
 from gridmill.auth.model import Link
 from gridmill.datasets import jobs as dataset_jobs
 from gridmill.datasets import service as datasets
-from gridmill.datasets.model import TaskType
+from gridmill.datasets.model import DatasetLimits, TaskType
 from gridmill.datasources import jobs as datasource_jobs
 from gridmill.datasources import service as datasources
 from gridmill.engine.answers import PostgresAnswers
@@ -30,7 +30,7 @@ from gridmill.settings import Settings
 from gridmill.storage.database import Database
 from gridmill.storage.migrate import migrate
 from gridmill.tasks import jobs as task_jobs
-from gridmill.tasks.model import Operations
+from gridmill.tasks.model import Operations, TaskLimits
 
 # Imports and plans are few and long; batches are many and short.
 _DEFAULT_SLOTS = 2
@@ -90,7 +90,8 @@ async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiP
                 Database: database,
                 Engine: core.engine,
                 Operations: core.operations,
-                Settings: settings,
+                DatasetLimits: _dataset_limits(settings),
+                TaskLimits: TaskLimits(settings.quota_open_tasks, settings.quota_tokens_per_month),
             },
             public_url=settings.public_url,
         )
@@ -113,7 +114,7 @@ async def open_worker(settings: Settings, database_url: str) -> AsyncGenerator[W
         yield WorkerParts(
             handlers={
                 **datasource_jobs.handlers(database, parsers),
-                **dataset_jobs.handlers(database),
+                **dataset_jobs.handlers(database, _dataset_limits(settings)),
                 **task_jobs.handlers(database, engine, core.operations),
             },
             queues={"default": _DEFAULT_SLOTS, "batches": settings.worker_concurrency},
@@ -148,6 +149,10 @@ async def _open_core(settings: Settings, database_url: str, name: str) -> AsyncG
             check_model=lambda model: _check_model(gateway, model),
         )
         yield _Core(database, ProcrastinateEngine(), operations)
+
+
+def _dataset_limits(settings: Settings) -> DatasetLimits:
+    return DatasetLimits(rows=settings.quota_rows)
 
 
 def _make_gateway(settings: Settings, database: Database) -> Gateway | None:

@@ -89,6 +89,16 @@ class Settings(BaseSettings):
         description="US dollars a million tokens, by model: overrides the built-in table",
     )
 
+    quota_open_tasks: int | None = Field(
+        None, ge=1, description="Open tasks of one workspace; unlimited when left out"
+    )
+    quota_rows: int | None = Field(
+        None, ge=1, description="Rows in all datasets of one workspace; unlimited when left out"
+    )
+    quota_tokens_per_month: int | None = Field(
+        None, ge=1, description="Model tokens of one workspace a month; unlimited when left out"
+    )
+
     worker_concurrency: int = Field(
         4, ge=1, le=1000, description="Jobs that one worker runs at the same time"
     )
