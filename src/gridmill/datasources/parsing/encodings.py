@@ -88,9 +88,9 @@ def find_mark(head: bytes) -> str | None:
         if head.startswith(mark):
             return name
     even, odd = head[0:4096:2], head[1:4096:2]
-    if len(odd) >= 2 and odd.count(0) > 0.4 * len(odd) and even.count(0) < 0.05 * len(even):
+    if odd.count(0) > max(2, 0.6 * len(odd)) and even.count(0) < 0.05 * len(even):
         return "utf-16-le"
-    if len(odd) >= 2 and even.count(0) > 0.4 * len(even) and odd.count(0) < 0.05 * len(odd):
+    if even.count(0) > max(2, 0.6 * len(even)) and odd.count(0) < 0.05 * len(odd):
         return "utf-16-be"
     return None
 

@@ -1,0 +1,124 @@
+"""What a file is: from its content, and by its name only where the content leaves it open."""
+
+import io
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gridmill.datasources.parsing.model import Format, ParseOptions
+from gridmill.datasources.parsing.sniff import Sniffed, sniff_format
+
+
+def _sniff(
+    raw: bytes, name: str = "", declared: str = "", options: ParseOptions | None = None
+) -> Sniffed:
+    return sniff_format(
+        raw,
+        whole=True,
+        file_name=name,
+        declared_type=declared,
+        options=options or ParseOptions(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"a,b\n1,2\n", Format.CSV),
+        (b"a;b\n1,5;2\n3;4\n", Format.CSV),
+        (b"a|b\n1|2\n", Format.CSV),
+        (b"a\tb\n1\t2\n", Format.TSV),
+        ("é,b\n1,2\n".encode("utf-16"), Format.CSV),
+        ("é,b\n1,2\n".encode("cp1252"), Format.CSV),
+        (b"\xef\xbb\xbf[{}]", Format.JSON),
+        (b' [{"a": 1}]', Format.JSON),
+        (b'{\n "a": 1\n}', Format.JSON),
+        (b'{"type": "FeatureCollection", "features": []}', Format.JSON),
+        (b'{"a": 1}\n{"a": 2}\n', Format.JSONL),
+        (b'{"a": 1}\r\n\r\n{"a": 2}', Format.JSONL),
+        (b'{"a": }\n{"a": 2}\n{"a": 3}\n', Format.JSONL),
+        (b"Dear John,\nHow are you, friend?\nBest,\nAnn\n", Format.TEXT),
+        (b"# Title\n\nSome *text*, with, commas.\n", Format.TEXT),
+        (b"[1] Smith, J. (2001).\n", Format.TEXT),
+        (b"{curly} text\n", Format.TEXT),
+        (b"x", Format.TEXT),
+        (",".join(f"c{n}" for n in range(1_000)).encode(), Format.CSV),
+    ],
+)
+def test_the_content_tells(raw: bytes, expected: Format) -> None:
+    for name in ("data", "data.bin", "data.pdf"):
+        assert _sniff(raw, name).format is expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "name", "declared", "expected"),
+    [
+        (b"name\nfoo\nbar\n", "list.csv", "", Format.CSV),
+        (b"name\nfoo\nbar\n", "list.CSV", "", Format.CSV),
+        (b"name\nfoo\nbar\n", "list", "text/csv", Format.CSV),
+        (b"name\nfoo\nbar\n", "list.tsv", "", Format.TSV),
+        (b"name\nfoo\nbar\n", "list.txt", "text/plain", Format.TEXT),
+        (b"a,b\n1,2,3\n4\n", "ragged.csv", "", Format.CSV),
+        (b"a,b\n1,2\n", "table.txt", "text/plain", Format.CSV),
+        (b'{"a": 1}\n{"a": 2}\n', "x.csv", "text/csv", Format.JSONL),
+    ],
+)
+def test_the_name_tells_where_the_content_does_not(
+    raw: bytes, name: str, declared: str, expected: Format
+) -> None:
+    assert _sniff(raw, name, declared).format is expected
+
+
+def test_what_the_uploader_says_makes_a_table() -> None:
+    assert _sniff(b"a b\n1 2\n", options=ParseOptions(delimiter=" ")).format is Format.CSV
+    assert _sniff(b"foo\nbar\n", options=ParseOptions(header=False)).format is Format.CSV
+    assert _sniff(b"a\tb\n", options=ParseOptions(delimiter="\t")).format is Format.TSV
+
+
+def _zip(part: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr(part, "<x/>")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        (b"%PDF-1.7\n...", "PDF"),
+        (b"PAR1\x15\x00", "Parquet"),
+        (_zip("xl/workbook.xml"), "XLSX"),
+        (_zip("word/document.xml"), "DOCX"),
+        (_zip("readme"), "ZIP"),
+        (b"\x89PNG\r\n\x1a\n\x00", "PNG"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "JPEG"),
+        (b"<!DOCTYPE html><html></html>", "HTML"),
+        (b"  <!-- x --><HTML>", "HTML"),
+        (b'<?xml version="1.0"?><kml xmlns="x"/>', "KML"),
+        (b'<?xml version="1.0"?><osm/>', "XML"),
+        (b"<note><to>x</to></note>", "XML"),
+        (b"From: a@example.com\nSubject: hi\n\nbody", "EML"),
+        (b"SQLite format 3\x00" + b"\0" * 80, "GeoPackage"),
+        (b"fgb\x03fgb\x00", "FlatGeobuf"),
+        (b"\x00\x00\x00\x0d\n\tOSMHeader", "OSM PBF"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (bytes(range(256)) * 8, "binary"),
+        (b"\0" * 1_000, "binary"),
+        (b"\x7fELF\x02", "program"),
+    ],
+)
+def test_formats_that_are_not_read_are_named(raw: bytes, named: str) -> None:
+    sniffed = _sniff(raw, "data.csv", "text/csv")
+    assert sniffed.format is None
+    assert named in sniffed.unsupported
+
+
+@given(st.binary(max_size=300), st.sampled_from(["", "x.csv"]), st.booleans())
+def test_any_bytes_are_of_some_kind(raw: bytes, name: str, whole: bool) -> None:
+    sniffed = sniff_format(
+        raw, whole=whole, file_name=name, declared_type="", options=ParseOptions()
+    )
+    assert (sniffed.format is None) == bool(sniffed.unsupported)
