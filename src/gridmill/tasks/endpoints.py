@@ -355,8 +355,13 @@ def _shop_of(call: Call) -> Shop:
     return Shop(
         call.service(Engine),
         call.service(Operations),
-        call.service(TaskLimits),
+        _limits_of(call),
     )
+
+
+def _limits_of(call: Call) -> TaskLimits:
+    found = call.services.registry.get(TaskLimits)
+    return found if isinstance(found, TaskLimits) else TaskLimits()
 
 
 def _terms_of(body: BulkCreate | NewRowsCreate | EstimateRequest) -> Terms:
