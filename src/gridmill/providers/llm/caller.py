@@ -145,7 +145,7 @@ class Caller:
         if talk.give_up_at is None:
             talk.give_up_at = now + self._access.deadline
         timeout = min(self._access.attempt_timeout, max(0.001, talk.give_up_at - now))
-        dialect = talk.own_dialect or talk.ladder.dialect
+        dialect = talk.own_dialect or talk.ladder.choose(talk.request.frame)
         body = self._wire.encode(talk.model, talk.request, dialect, talk.repair)
         try:
             reply = await self._transport.post(self._url, self._headers, body, timeout)
@@ -213,11 +213,12 @@ class Caller:
     def _face(self, talk: _Talk, reply: HttpReply, used: Dialect) -> None:
         """A status other than 200: another rung, another time, or an error."""
         words = describe_fault(reply.body, self._access.api_key)
-        dialect = talk.ladder.step_down(used, reply.status, words)
-        if dialect is not None:
-            talk.own_dialect = None if dialect == talk.ladder.dialect else dialect
-            return
         fault = read_fault(reply.status, words, reply.retry_after)
+        if reply.status == 404 or not isinstance(fault, ProviderRefused):
+            dialect = talk.ladder.step_down(talk.request.frame, used, reply.status, words)
+            if dialect is not None:
+                talk.own_dialect = None
+                return
         if isinstance(fault, ProviderUnavailable):
             self._put_off(talk, fault)
             return

@@ -3,8 +3,10 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from gridmill.providers.llm.errors import ProviderRefused
+from gridmill.providers.llm.model import Frame
 from gridmill.providers.llm.wire import Dialect, Rung
 
 _ABOUT_SHAPE = (
@@ -33,6 +35,7 @@ _HOPELESS = (
 )
 # Prose instead of JSON this often in a row, before anything worked: the server ignores the order.
 _MISSES = 3
+_CLIMBS = 3
 _REFUSAL_SECONDS = 2.0
 _FIRST_COMPLETION = 256
 
@@ -41,7 +44,8 @@ class Ladder:
     """The rungs of one model at one base URL, and what else it does not take.
 
     Starts on the best rung. A refusal steps down for good until one rung has worked; after that
-    only for the request that was refused, since its own schema may be the reason.
+    only for the frame that was refused, since its own schema may be the reason. When no rung at
+    all takes a request, its content was the reason and the ladder is climbed again.
     """
 
     def __init__(self, rungs: Sequence[Rung]) -> None:
@@ -49,41 +53,64 @@ class Ladder:
         self.dialect = Dialect(self._rungs[0])
         self.proven = False
         self._misses = 0
+        self._climbs = 0
+        self._of_frames: WeakKeyDictionary[Frame, Dialect] = WeakKeyDictionary()
         self._refusal: tuple[float, ProviderRefused] | None = None
         self.expected_completion = float(_FIRST_COMPLETION)
 
-    def step_down(self, used: Dialect, status: int, complaint: str) -> Dialect | None:
+    def choose(self, frame: Frame) -> Dialect:
+        """The dialect to ask `frame` in."""
+        if self._of_frames:
+            return self._of_frames.get(frame, self.dialect)
+        return self.dialect
+
+    def step_down(self, frame: Frame, used: Dialect, status: int, complaint: str) -> Dialect | None:
         """What to try after a refusal of `used`, or `None` when the refusal is not about its form."""
         text = complaint.lower()
         about_shape = any(word in text for word in _ABOUT_SHAPE)
         if status not in {400, 415, 422, 501} and not (about_shape and status in {404, 500}):
             return None
         if "max_completion_tokens" in text and not used.completion_limit:
-            self.dialect = replace(self.dialect, completion_limit=True)
-            return replace(used, completion_limit=True)
+            return self._adopt(frame, replace(used, completion_limit=True))
         if "temperature" in text and used.temperature:
-            self.dialect = replace(self.dialect, temperature=False)
-            return replace(used, temperature=False)
+            return self._adopt(frame, replace(used, temperature=False))
         if any(word in text for word in _HOPELESS) or (self.proven and not about_shape):
             return None
         if self._index(self.dialect) > self._index(used):
             return self.dialect
-        return self._next(used)
+        lower = self._next(used, about_schema="schema" in text)
+        if lower is None:
+            self._climb_again()
+        elif self.proven:
+            self._of_frames[frame] = lower
+        else:
+            self._adopt(frame, lower)
+        return lower
+
+    def _adopt(self, frame: Frame, dialect: Dialect) -> Dialect:
+        """Use what was learnt for all requests, or for a frame that has a dialect of its own."""
+        if dialect.rung is self.dialect.rung or not self.proven:
+            self.dialect = dialect
+            self._misses = 0
+        else:
+            self._of_frames[frame] = dialect
+        return dialect
+
+    def _climb_again(self) -> None:
+        if not self.proven and self._climbs < _CLIMBS:
+            self._climbs += 1
+            self.dialect = replace(self.dialect, rung=self._rungs[0], strict=True)
 
     def _index(self, dialect: Dialect) -> int:
         return self._rungs.index(dialect.rung)
 
-    def _next(self, used: Dialect) -> Dialect | None:
-        if used.rung is Rung.SCHEMA and used.strict and self.proven:
+    def _next(self, used: Dialect, *, about_schema: bool) -> Dialect | None:
+        if used.rung is Rung.SCHEMA and used.strict and about_schema:
             return replace(used, strict=False)
         index = self._index(used) + 1
         if index >= len(self._rungs):
             return None
-        lower = replace(used, rung=self._rungs[index], strict=True)
-        if not self.proven:
-            self.dialect = lower
-            self._misses = 0
-        return lower
+        return replace(used, rung=self._rungs[index], strict=True)
 
     def confirm(self, used: Dialect, completion_tokens: int) -> None:
         """A good answer came of `used`."""
@@ -98,7 +125,8 @@ class Ladder:
             return
         self._misses += 1
         if self._misses >= _MISSES:
-            self._next(used)
+            self._misses = 0
+            self.dialect = self._next(used, about_schema=False) or used
 
     def remember_refusal(self, error: ProviderRefused) -> None:
         """Every request of the next two seconds would be refused alike."""
