@@ -6,7 +6,7 @@ from re import Pattern
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import compile_path
 
 from gridmill.kit.http import Operation
@@ -54,10 +54,12 @@ class RouteTable:
 
 def _list_routes(routers: Sequence[tuple[str, APIRouter]]) -> Iterator[Mounted]:
     for prefix, router in routers:
-        for route in router.routes:
+        # Routers may hold routers: this walks them all, with the paths that they end up at.
+        for context in iter_route_contexts(router.routes):
+            route = context.original_route
             if not isinstance(route, APIRoute):
                 continue
-            path = prefix + route.path
+            path = f"{prefix}{context.path}"
             extra: dict[str, Any] = route.openapi_extra or {}
             yield Mounted(
                 path=path,
