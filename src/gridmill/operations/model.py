@@ -6,6 +6,7 @@ canonical texts (`kit.values`); `None` is empty.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
@@ -72,7 +73,8 @@ class Batch:
 
     `columns` are all columns of the dataset in order, `examples` were chosen once for the whole
     task, `load_training` brings the dataset's filled rows (bounded, none written by this task);
-    call it only when nothing fitted is at hand.
+    call it only when nothing fitted is at hand. With `refresh` answers stored before `asked_at`
+    (the task's creation) do not count.
     """
 
     task_id: UUID
@@ -84,6 +86,7 @@ class Batch:
     examples: Sequence[ExampleRow]
     load_training: Callable[[], Awaitable[Sequence[ExampleRow]]]
     refresh: bool = False
+    asked_at: datetime | None = None
     model: str | None = None
     budget: Budget | None = None
 

@@ -1,0 +1,62 @@
+"""How sure a model's answer is, from what it says and from what can be checked.
+
+**A prior, not a measurement**: the figures below order answers sensibly, but nothing has
+calibrated them against known truth. `confidenceFactors.calibrated` says so.
+
+    confidence = clamp(spread + quoted + evidence + format, 0, 0.97) × repair
+
+    spread    0.5 + 0.8 × (stated - 0.5): models state too much; unstated counts as 0.6
+    quoted    +0.08 when the value stands in the row's own data
+    evidence  0 when it names columns that were sent, -0.05 for world knowledge or nothing,
+              -0.12 when it only names columns that were not sent (made up)
+    format    +0.02 when the column's options or pattern admitted the value
+    repair    0.8 when a turn of repair was needed, else 1
+"""
+
+from dataclasses import dataclass
+
+FLOOR = 0.3
+"""Below this nothing is written; the cell says NOT_CONFIDENT."""
+
+DEFAULT_THRESHOLD = 0.6
+"""Below this (or the column's own `confidence`) a value is written and marked for review."""
+
+UNSTATED = 0.6
+_CEILING = 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known about one answer. `evidence` is "columns", "world", "none" or "invented"."""
+
+    stated: float | None
+    quoted: bool
+    evidence: str
+    checked: bool
+    repaired: bool
+
+
+_EVIDENCE = {"columns": 0.0, "world": -0.05, "none": -0.05, "invented": -0.12}
+
+
+def judge(facts: Facts) -> float:
+    """The confidence (0-1) of an answer with these facts, to three decimals."""
+    stated = UNSTATED if facts.stated is None else min(max(facts.stated, 0.0), 1.0)
+    total = 0.5 + 0.8 * (stated - 0.5) + _EVIDENCE[facts.evidence]
+    total += 0.08 if facts.quoted else 0.0
+    total += 0.02 if facts.checked else 0.0
+    confidence = min(max(total, 0.0), _CEILING) * (0.8 if facts.repaired else 1.0)
+    return round(confidence, 3)
+
+
+def list_factors(facts: Facts) -> dict[str, object]:
+    """The `confidenceFactors` of the cell's metadata."""
+    return {
+        "method": "model",
+        "stated": facts.stated,
+        "quotedInRow": facts.quoted,
+        "evidence": facts.evidence,
+        "fitsOptionsOrPattern": facts.checked,
+        "repaired": facts.repaired,
+        "calibrated": False,
+    }

@@ -1,0 +1,146 @@
+"""Classifiers over the whole row: logistic regression on texts, gradient boosting on columns.
+
+Each gives every sample a left-out opinion (from folds that did not hold it) and new rows the
+opinion of the fit on all samples.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridmill.operations.enrichment.learners.columns import ColumnFeatures
+from gridmill.operations.enrichment.learners.neighbours import TextFeatures
+from gridmill.operations.enrichment.learners.table import Row, Samples
+
+_FOLDS = 3
+_TEXT_LABELS = 60
+_TEXT_ROWS = 4_000
+_TREE_LABELS = 20
+_TREE_ROWS = 6_000
+_MIN_ROWS = 24
+_TOP = 3
+
+Shares = dict[str, float]
+"""Probabilities of the most likely labels."""
+
+
+class Classifier(Protocol):
+    """What the blend asks of a classifier."""
+
+    def get_left_out(self, index: int) -> Shares | None:
+        """The opinion on sample `index` of a fit without it; `None` when it took no part."""
+        ...
+
+    def classify(self, rows: Sequence[Row]) -> list[Shares]:
+        """Opinions on new rows."""
+        ...
+
+
+class _Folded:
+    """Fits an estimator on all samples taken, and once a fold without the fold's samples."""
+
+    def __init__(self, samples: Samples, taken: NDArray[np.int64], seed: int) -> None:
+        self._names = sorted({samples.labels[int(i)] for i in taken})
+        code = {name: number for number, name in enumerate(self._names)}
+        self._codes = np.array([code[samples.labels[int(i)]] for i in taken])
+        self._taken = taken
+        self._folds = np.random.default_rng(seed).permutation(len(taken)) % _FOLDS
+        self._left_out: dict[int, Shares] = {}
+
+    def fit(self, vectors: Any, make: Any) -> Any:
+        """Fill the left-out opinions and return the estimator fitted on all."""
+        for fold in range(_FOLDS):
+            held = self._folds == fold
+            if len(set(self._codes[~held].tolist())) < 2:
+                continue
+            estimator = make().fit(vectors[np.flatnonzero(~held)], self._codes[~held])
+            places = np.flatnonzero(held)
+            for place, shares in zip(places, self.read(estimator, vectors[places]), strict=True):
+                self._left_out[int(self._taken[place])] = shares
+        return make().fit(vectors, self._codes)
+
+    def read(self, estimator: Any, vectors: Any) -> list[Shares]:
+        """The most likely labels of each vector."""
+        shares: NDArray[np.float64] = estimator.predict_proba(vectors)
+        classes: list[int] = estimator.classes_.tolist()
+        top = np.argsort(-shares, axis=1, kind="stable")[:, :_TOP]
+        return [
+            {self._names[classes[int(c)]]: float(line[c]) for c in best}
+            for line, best in zip(shares, top, strict=True)
+        ]
+
+    def get_left_out(self, index: int) -> Shares | None:
+        """See `Classifier`."""
+        return self._left_out.get(index)
+
+
+class TextClassifier:
+    """Logistic regression over the TF-IDF features of a row."""
+
+    def __init__(self, samples: Samples, features: TextFeatures, seed: int) -> None:
+        from sklearn.linear_model import LogisticRegression
+
+        taken = _take(samples, _TEXT_ROWS, seed)
+        self._features = features
+        self._folded = _Folded(samples, taken, seed)
+        self.get_left_out = self._folded.get_left_out
+        self._estimator: Any = self._folded.fit(
+            features.matrix[taken],
+            lambda: LogisticRegression(C=8.0, max_iter=60, tol=1e-3),
+        )
+
+    @staticmethod
+    def suits(samples: Samples) -> bool:
+        """Whether there are enough rows and not too many labels."""
+        return len(samples) >= _MIN_ROWS and 2 <= len(samples.counts) <= _TEXT_LABELS
+
+    def classify(self, rows: Sequence[Row]) -> list[Shares]:
+        """See `Classifier`."""
+        return self._folded.read(self._estimator, self._features.transform(rows))
+
+
+class TreeClassifier:
+    """Histogram gradient boosting over the columns as numbers and codes."""
+
+    def __init__(self, samples: Samples, seed: int) -> None:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        taken = _take(samples, _TREE_ROWS, seed)
+        self._columns = ColumnFeatures(samples)
+        self._folded = _Folded(samples, taken, seed)
+        self.get_left_out = self._folded.get_left_out
+        make: Any = HistGradientBoostingClassifier
+        rounds = max(15, min(80, 240 // len(samples.counts)))
+        vectors = self._columns.transform([samples.rows[int(i)] for i in taken])
+        self._estimator: Any = self._folded.fit(
+            vectors,
+            lambda: make(
+                max_iter=rounds,
+                max_leaf_nodes=15,
+                min_samples_leaf=max(3, min(20, len(taken) // 20)),
+                l2_regularization=1.0,
+                categorical_features=self._columns.categorical or None,
+                early_stopping=False,
+                random_state=seed,
+            ),
+        )
+
+    @staticmethod
+    def suits(samples: Samples) -> bool:
+        """Whether there are enough rows, few labels and columns to split on."""
+        return (
+            len(samples) >= 2 * _MIN_ROWS
+            and 2 <= len(samples.counts) <= _TREE_LABELS
+            and ColumnFeatures.count(samples) > 0
+        )
+
+    def classify(self, rows: Sequence[Row]) -> list[Shares]:
+        """See `Classifier`."""
+        return self._folded.read(self._estimator, self._columns.transform(rows))
+
+
+def _take(samples: Samples, limit: int, seed: int) -> NDArray[np.int64]:
+    order = np.random.default_rng(seed + 1).permutation(len(samples))
+    return np.sort(order[: min(limit, len(samples))])

@@ -1,0 +1,182 @@
+"""The learner for numbers: gradient boosting on the other columns, sure where it is close.
+
+"Right" means close: within 10% of the true value, or within a tenth of the range that holds the
+middle 80% of the values where that is less, and never stricter than a fiftieth of that range.
+The confidence is the share of left-out rows with a similar expected error that were close.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridmill.kit.values import DataType, fits_integer
+from gridmill.operations.enrichment.learners.columns import ColumnFeatures, read_number
+from gridmill.operations.enrichment.learners.neighbours import TextFeatures
+from gridmill.operations.enrichment.learners.stack import Calibration
+from gridmill.operations.enrichment.learners.table import Prediction, Row, Samples, accept
+
+_MIN_ROWS = 20
+_MAX_ROWS = 8_000
+_FOLDS = 4
+_TEXT_PARTS = 12
+_MIN_FEATURES = 30
+_ID_DIGITS = 5
+_MAX_SOURCES = 5
+
+Floats = NDArray[np.float64]
+
+
+class NumberLearner:
+    """Learns a numeric column by regression."""
+
+    def __init__(self, samples: Samples, seed: int) -> None:
+        self._samples = samples
+        self._seed = seed
+        order = np.random.default_rng(seed).permutation(len(samples))
+        self._taken: list[int] = sorted(order[: min(len(samples), _MAX_ROWS)].tolist())
+        self._place = {index: place for place, index in enumerate(self._taken)}
+        values = np.array([read_number(samples.values[index]) for index in self._taken])
+        self._low, self._high = float(values.min()), float(values.max())
+        self._decimals = max(_count_decimals(samples.values[index]) for index in self._taken)
+        self._skewed = self._low > 0 and self._high > 20 * float(np.median(values))
+        self._columns = ColumnFeatures(samples)
+        self._text = _TextParts(samples, seed)
+        vectors = self._transform([samples.rows[index] for index in self._taken])
+        self._fit(vectors, values)
+
+    @staticmethod
+    def suits(samples: Samples) -> bool:
+        """Whether a regression makes sense: enough rows, and amounts, not identifiers."""
+        if samples.target.rules.data_type not in {DataType.INTEGER, DataType.NUMBER}:
+            return False
+        if len(samples) < _MIN_ROWS or len(samples.counts) < 5:
+            return False
+        return not _are_identifiers(samples.values)
+
+    def predict(self, row_ids: Sequence[str], rows: Sequence[Row]) -> list[Prediction]:
+        """Answers for rows; one that was learnt from gets the answer given without it."""
+        if not rows:
+            return []
+        vectors = self._transform(rows)
+        numbers = self._restore(self._model.predict(vectors))
+        scores = _score(self._error_model.predict(vectors))
+        confidences = self._calibration.apply(scores)
+        predictions: list[Prediction] = []
+        for place, row_id in enumerate(row_ids):
+            number, confidence = float(numbers[place]), float(confidences[place])
+            learnt = self._place.get(self._samples.index_of.get(row_id, -1))
+            if learnt is not None:
+                number = float(self._left_out[learnt])
+                confidence = float(self._left_out_confidence[learnt])
+            predictions.append(self._write(number, confidence, row_id))
+        return predictions
+
+    @property
+    def accuracy(self) -> float:
+        """The share of left-out rows that were close."""
+        return self._calibration.accuracy
+
+    def _fit(self, vectors: Floats, values: Floats) -> None:
+        target = np.log(values) if self._skewed else values
+        folds = np.random.default_rng(self._seed).permutation(len(values)) % _FOLDS
+        left_out = np.zeros(len(values))
+        for fold in range(_FOLDS):
+            held = folds == fold
+            model = self._make(len(values)).fit(vectors[~held], target[~held])
+            left_out[held] = model.predict(vectors[held])
+        self._left_out = self._restore(left_out)
+        errors = np.abs(self._left_out - values)
+        close = errors <= _measure_tolerance(values)
+        relative = np.log(errors / _measure_tolerance(values) + 0.05)
+        scores = np.zeros(len(values))
+        for fold in range(_FOLDS):
+            held = folds == fold
+            judge = self._make(len(values) // 4).fit(vectors[~held], relative[~held])
+            scores[held] = _score(judge.predict(vectors[held]))
+        self._calibration = Calibration(scores, close.astype(np.float64))
+        self._left_out_confidence = self._calibration.apply(scores)
+        self._typical_error = float(np.median(errors))
+        self._model = self._make(len(values)).fit(vectors, target)
+        self._error_model = self._make(len(values) // 4).fit(vectors, relative)
+
+    def _make(self, rows: int) -> Any:
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        make: Any = HistGradientBoostingRegressor
+        return make(
+            max_iter=max(20, min(150, rows // 3)),
+            learning_rate=0.08,
+            max_leaf_nodes=15,
+            min_samples_leaf=max(3, min(20, rows // 15)),
+            l2_regularization=1.0,
+            categorical_features=self._columns.categorical or None,
+            early_stopping=False,
+            random_state=self._seed,
+        )
+
+    def _transform(self, rows: Sequence[Row]) -> Floats:
+        return np.hstack([self._columns.transform(rows), self._text.transform(rows)])
+
+    def _restore(self, raw: Floats) -> Floats:
+        """Back from logarithms, and never beyond what was seen."""
+        values = np.exp(np.clip(raw, -700, 700)) if self._skewed else raw
+        return np.clip(values, self._low, self._high)
+
+    def _write(self, number: float, confidence: float, row_id: str) -> Prediction:
+        digits = 0 if self._samples.target.rules.data_type is DataType.INTEGER else self._decimals
+        rounded = round(number, digits)
+        text = str(int(rounded)) if digits == 0 else repr(rounded)
+        factors: dict[str, object] = {
+            "method": "regression",
+            "learnedRows": len(self._taken),
+            "heldOutAccuracy": round(self.accuracy, 3),
+            "heldOutRows": self._calibration.rows,
+            "typicalError": float(f"{self._typical_error:.3g}"),
+            "calibrated": self._calibration.rows >= 80,
+        }
+        value = accept(text, self._samples.target.rules)
+        order = np.argsort(np.abs(self._left_out - number), kind="stable")[: _MAX_SOURCES + 1]
+        near: list[str] = [self._samples.row_ids[self._taken[int(place)]] for place in order]
+        sources = tuple(other for other in near if other != row_id)[:_MAX_SOURCES]
+        return Prediction(value, confidence if value is not None else 0.0, factors, sources)
+
+
+class _TextParts:
+    """The main directions of the texts' TF-IDF vectors: a product's name tells of its price."""
+
+    def __init__(self, samples: Samples, seed: int) -> None:
+        self._features: TextFeatures | None = TextFeatures(samples)
+        matrix = self._features.matrix
+        if matrix is None or min(matrix.shape) <= _MIN_FEATURES:
+            self._features = None
+            return
+        from sklearn.decomposition import TruncatedSVD
+
+        self._parts: Any = TruncatedSVD(_TEXT_PARTS, n_iter=3, random_state=seed).fit(matrix)
+
+    def transform(self, rows: Sequence[Row]) -> Floats:
+        if self._features is None:
+            return np.zeros((len(rows), 1))
+        return np.asarray(self._parts.transform(self._features.transform(rows)), dtype=np.float64)
+
+
+def _measure_tolerance(values: Floats) -> Floats:
+    spread = float(np.quantile(values, 0.9) - np.quantile(values, 0.1))
+    return np.maximum(np.minimum(0.1 * np.abs(values), 0.1 * spread), 0.02 * spread + 1e-9)
+
+
+def _score(expected_error: Floats) -> Floats:
+    """0-1: how close an answer with this expected (log) error is expected to be."""
+    return np.asarray(1.0 / (1.0 + np.exp(np.clip(2.0 * expected_error, -30, 30))))
+
+
+def _are_identifiers(values: Sequence[str]) -> bool:
+    """Whole numbers with one count of digits and many of them are codes, not amounts."""
+    sizes = {len(value) for value in values}
+    return len(sizes) == 1 and min(sizes) >= _ID_DIGITS and all(map(fits_integer, values))
+
+
+def _count_decimals(text: str) -> int:
+    return len(text.partition(".")[2])

@@ -1,0 +1,110 @@
+"""Filling cells without a model: the worker process learns from the dataset and predicts."""
+
+from collections.abc import Mapping, Sequence
+
+from gridmill.kit.processes import ProcessPool
+from gridmill.operations.enrichment.asking import Asked, RowState
+from gridmill.operations.enrichment.learners import memory
+from gridmill.operations.enrichment.learners.table import Prediction, Row, Table, Target
+from gridmill.operations.enrichment.outcomes import fail_cell, grade_cell
+from gridmill.operations.model import (
+    Batch,
+    CellError,
+    CellOutcome,
+    CellStatus,
+    ColumnSpec,
+)
+
+MAX_SECONDS = 900.0
+"""Wall time of one column's fit and prediction of one batch in the worker process."""
+
+LOADED_ROWS = 20_000
+"""Rows of the training set that are used at most; more are sampled by the loader."""
+
+
+class LearnerFiller:
+    """Fills columns by what the dataset's own rows teach."""
+
+    def __init__(self, processes: ProcessPool, seed: int = 0) -> None:
+        self._processes = processes
+        self._seed = seed
+
+    async def fill(
+        self, batch: Batch, columns: Sequence[ColumnSpec], states: Sequence[RowState]
+    ) -> Asked:
+        """Fill `columns` (of one stage) in all rows that wait for them."""
+        asked = Asked()
+        names = tuple(column.name for column in batch.columns)
+        hidden = {state.row.row_no: _list_hidden(batch, state) for state in states}
+        for column in columns:
+            waiting = [state for state in states if column.number in state.waiting]
+            if not waiting:
+                continue
+            rows = [_read_row(names, state.values, hidden[state.row.row_no]) for state in waiting]
+            ids = [state.row.row_id for state in waiting]
+            answer = await self._predict(batch, column, names, ids, rows)
+            for state, said in zip(waiting, answer.spread(len(waiting)), strict=True):
+                cell = _judge(state, column, said, answer.reason)
+                asked.cells.append(cell)
+                state.waiting.discard(column.number)
+                if cell.status in {CellStatus.OK, CellStatus.NEEDS_REVIEW}:
+                    state.values[column.name] = cell.value
+                    hidden[state.row.row_no].discard(column.name)
+        return asked
+
+    async def _predict(
+        self,
+        batch: Batch,
+        column: ColumnSpec,
+        names: tuple[str, ...],
+        ids: Sequence[str],
+        rows: Sequence[Row],
+    ) -> memory.Answer:
+        """Ask the child; it is given the training rows only when it does not hold them yet."""
+        key = f"{batch.task_id}"
+        about = " ".join(filter(None, (column.name, column.description, column.prompt)))
+        target = Target(column.name, column.rules, about)
+        question = memory.Question(key, self._seed, target, tuple(ids), tuple(rows))
+        answer = await self._processes.run(
+            memory.answer, question, None, seconds=MAX_SECONDS, key=key
+        )
+        if answer.needs_table:
+            training = await batch.load_training()
+            table = Table(
+                names,
+                tuple(row.row_id for row in training[:LOADED_ROWS]),
+                tuple(_read_row(names, row.values, set()) for row in training[:LOADED_ROWS]),
+            )
+            answer = await self._processes.run(
+                memory.answer, question, table, seconds=MAX_SECONDS, key=key
+            )
+        return answer
+
+
+def _list_hidden(batch: Batch, state: RowState) -> set[str]:
+    """What is still to be filled is stale: no learner reads it."""
+    return {column.name for column in batch.columns if column.number in state.waiting}
+
+
+def _read_row(names: Sequence[str], values: Mapping[str, str | None], hidden: set[str]) -> Row:
+    return tuple(None if name in hidden else values.get(name) for name in names)
+
+
+def _judge(
+    state: RowState, column: ColumnSpec, said: Prediction | None, reason: str | None
+) -> CellOutcome:
+    if said is None:
+        message = reason or "There is nothing to learn this column from."
+        return fail_cell(state.row, column, CellError("MODEL_REQUIRED", message))
+    if said.value is None:
+        message = "The filled rows do not tell which value belongs here."
+        return fail_cell(state.row, column, CellError("NOT_CONFIDENT", message))
+    source = {"kind": "dataset", "rowIds": list(said.row_ids)}
+    return grade_cell(
+        state.row,
+        column,
+        said.value,
+        round(said.confidence, 3),
+        factors=said.factors,
+        sources=[source] if said.row_ids else [{"kind": "dataset", "rowIds": [state.row.row_id]}],
+    )

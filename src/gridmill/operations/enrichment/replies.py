@@ -1,0 +1,101 @@
+"""Reading a model's reply: each column on its own, so that one bad cell drops no other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from gridmill.kit.values import coerce
+from gridmill.operations.enrichment.prompts import name_keys
+from gridmill.operations.model import ColumnSpec
+
+WORLD = "world knowledge"
+MAX_EVIDENCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CellReply:
+    """What a reply says of one cell.
+
+    `value` is canonical text; `None` with no `problem` means that the model does not know.
+    `stated` is its own confidence, `evidence` the names that it gave.
+    """
+
+    value: str | None = None
+    stated: float | None = None
+    evidence: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+class ReplyReader:
+    """Reads replies to requests for `columns`; pure, made once per frame."""
+
+    def __init__(self, columns: Sequence[ColumnSpec]) -> None:
+        keys = name_keys(columns)
+        self._columns = [(column, keys[column.number]) for column in columns]
+
+    def read(self, answer: Mapping[str, Any]) -> dict[int, CellReply]:
+        """One `CellReply` for every column, by column number."""
+        return {column.number: _read_cell(answer, column, key) for column, key in self._columns}
+
+    def list_problems(self, answer: Mapping[str, Any]) -> list[str]:
+        """What the model has to repair, one sentence a column; empty when all cells are usable."""
+        return [
+            f'"{key}": {problem}'
+            for column, key in self._columns
+            if (problem := _read_cell(answer, column, key).problem)
+        ]
+
+    def split_rows(self, answer: Mapping[str, Any], count: int) -> dict[int, Mapping[str, Any]]:
+        """The answers of a request for `count` rows by row index (from 0).
+
+        Rows that are missing, given twice or out of range are left out: they are asked alone.
+        """
+        rows: object = answer.get("rows")
+        found: dict[int, Mapping[str, Any]] = {}
+        twice: set[int] = set()
+        for item in cast("list[object]", rows) if isinstance(rows, list) else []:
+            row: Mapping[str, Any] = cast("Any", item) if isinstance(item, dict) else {}
+            index: object = row.get("row")
+            if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < count:
+                if index in found:
+                    twice.add(index)
+                found[index] = row
+        return {index: row for index, row in found.items() if index not in twice}
+
+
+def _read_cell(answer: Mapping[str, Any], column: ColumnSpec, key: str) -> CellReply:
+    if key not in answer:
+        return CellReply(problem="the key is missing.")
+    said: object = answer[key]
+    # A server without structured output may answer with the bare value.
+    fields = cast("dict[str, Any]", said) if _is_cell(said) else {"value": said}
+    try:
+        value = coerce(fields["value"], column.rules)
+    except ValueError as error:
+        return CellReply(problem=str(error))
+    return CellReply(
+        value=value,
+        stated=_read_confidence(fields.get("confidence")),
+        evidence=_read_evidence(fields.get("evidence")),
+    )
+
+
+def _is_cell(said: object) -> bool:
+    return isinstance(said, dict) and "value" in said
+
+
+def _read_confidence(stated: object) -> float | None:
+    """0-1 as asked; a percentage when it can only be one."""
+    if isinstance(stated, bool) or not isinstance(stated, int | float):
+        return None
+    share = stated / 100 if 1 < stated <= 100 else float(stated)
+    return share if 0 <= share <= 1 else None
+
+
+def _read_evidence(evidence: object) -> tuple[str, ...]:
+    if isinstance(evidence, str):
+        return (evidence,)
+    if not isinstance(evidence, list):
+        return ()
+    names = cast("list[object]", evidence)
+    return tuple(name for name in names[:MAX_EVIDENCE] if isinstance(name, str))
