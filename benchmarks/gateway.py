@@ -65,6 +65,13 @@ async def measure_aiohttp(url: str, calls: int, concurrency: int) -> Figures:
         return Figures(time.perf_counter() - began, time.process_time() - cpu)
 
 
+def show(name: str, got: Figures, ideal: float, calls: int) -> None:
+    each = 1000 * got.cpu / calls
+    print(
+        f"{name}: wall {got.wall:.3f} s, {got.wall / ideal:.3f} x ideal, {each:.3f} ms CPU a call"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The gateway against a fake.")
     parser.add_argument("--calls", type=int, default=1000)
@@ -84,12 +91,11 @@ def main() -> None:
             url = fake.stdout.readline().strip()
             ideal = options.calls / options.concurrency * options.latency
             print(f"{options.calls} calls, {options.concurrency} at once, ideal {ideal:.3f} s")
-            for name, measure in (("aiohttp", measure_aiohttp), ("gateway", measure_gateway)):
-                got = uvloop.run(measure(url, options.calls, options.concurrency))
-                each = 1000 * got.cpu / options.calls
-                print(
-                    f"{name}: wall {got.wall:.3f} s, {got.wall / ideal:.3f} x ideal, {each:.3f} ms CPU a call"
-                )
+            bare = uvloop.run(measure_aiohttp(url, options.calls, options.concurrency))
+            show("aiohttp", bare, ideal, options.calls)
+            got = uvloop.run(measure_gateway(url, options.calls, options.concurrency))
+            show("gateway", got, ideal, options.calls)
+            print(f"gateway / aiohttp: wall {got.wall / bare.wall:.3f}")
         finally:
             fake.terminate()
 

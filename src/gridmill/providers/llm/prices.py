@@ -59,9 +59,16 @@ class PriceTable:
 
     def __init__(self, own: Mapping[str, Price] | None = None) -> None:
         self._own = dict(own or {})
+        self._found: dict[tuple[str, str], Price | None] = {}
 
     def find(self, provider: str, model: str) -> Price | None:
         """The price of a model, its date suffix aside; `None` when it is not known."""
+        key = (provider, model)
+        if key not in self._found:
+            self._found[key] = self._look_up(provider, model)
+        return self._found[key]
+
+    def _look_up(self, provider: str, model: str) -> Price | None:
         plain = _DATED.sub("", model)
         for name in (f"{provider}/{model}", model, f"{provider}/{plain}", plain):
             if name in self._own:
