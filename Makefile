@@ -1,6 +1,11 @@
 # Everything a developer runs. `make` alone lists it.
 
-PYTHON ?= python3
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
+# The first that is new enough, or name one: make install PYTHON=/path/to/python
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  "$$p" -c '$(SUITABLE)' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
+endif
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -18,8 +23,8 @@ help: ## List what can be made
 install: $(STAMP) ## Make .venv with all that the others need (once; again when the lock changes)
 
 $(STAMP): requirements.lock pyproject.toml
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) or sys.version_info >= (3, 15))' 2>/dev/null || { \
-	  echo "Gridmill needs Python 3.11 to 3.14; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1 || true)."; \
+	@"$(PYTHON)" -c '$(SUITABLE)' 2>/dev/null || { \
+	  echo "Gridmill needs Python 3.11 to 3.14; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1 | head -n 1)."; \
 	  echo "Name another one:  make $(or $(MAKECMDGOALS),install) PYTHON=/path/to/python3.12"; \
 	  exit 1; }
 	@test -x $(PY) && $(PY) -c 'import pip' 2>/dev/null || { \

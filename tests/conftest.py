@@ -1,12 +1,24 @@
 """Fixtures that every test may use."""
 
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from gridmill.storage.database import Database
 from tests.support.postgres import Server, serve_tests
+
+_KINDS = frozenset({"unit", "integration", "acceptance", "migration"})
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its kind, which is the folder that it lies in."""
+    for item in items:
+        kind = item.path.relative_to(_HERE).parts[0]
+        if kind in _KINDS:
+            item.add_marker(kind)
 
 
 @pytest.fixture(scope="session")

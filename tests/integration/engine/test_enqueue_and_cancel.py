@@ -9,8 +9,6 @@ from gridmill.engine.procrastinate_engine import count_live_workers
 from gridmill.engine.schema import install_engine_schema
 from tests.integration.engine.conftest import Bench
 
-pytestmark = pytest.mark.integration
-
 
 class Undone(Exception):
     pass

@@ -3,14 +3,10 @@ import signal
 import time
 from dataclasses import replace
 
-import pytest
-
 from gridmill.engine.port import HandlerSpec, Job, JobContext
 from gridmill.engine.worker import Timings, run_worker
 from tests.integration.engine.conftest import QUICK, Bench
 from tests.support.waiting import eventually
-
-pytestmark = pytest.mark.integration
 
 
 def work(key: str, **more: object) -> Job:
