@@ -58,7 +58,7 @@ async def write_cells(
             for write in writes
             if write.column_no in physical_of
         ],
-        history.open_journal(tx, dataset.dataset_id, writer),
+        history.open_journal(dataset.dataset_id, writer),
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from psycopg import sql
@@ -12,21 +11,17 @@ from gridmill.storage.database import Tx
 from gridmill.storage.grids import Journal, column, table
 
 
-def open_journal(tx: Tx, dataset_id: UUID, writer: Writer) -> Journal:
+def open_journal(dataset_id: UUID, writer: Writer) -> Journal:
     """A journal that turns a batch's changes into history, inside the server."""
-
-    async def record(changes: sql.Composed, params: Sequence[Any]) -> None:
-        await tx.execute(
-            sql.SQL(
-                "INSERT INTO cell_history (dataset_id, row_no, physical, value, metadata, "
-                "previous_value, previous_metadata, kind, action, writer_id, batch_no) "
-                "SELECT %s::uuid, c.row_no, c.physical, c.value, c.metadata, c.previous_value, "
-                "c.previous_metadata, %s, %s, %s::uuid, %s::int FROM ({}) c"
-            ).format(changes),
-            [dataset_id, writer.kind, writer.action, writer.id, writer.batch_no, *params],
-        )
-
-    return record
+    return Journal(
+        sql.SQL(
+            "INSERT INTO cell_history (dataset_id, row_no, physical, value, metadata, "
+            "previous_value, previous_metadata, kind, action, writer_id, batch_no) "
+            "SELECT %s::uuid, c.row_no, c.physical, c.value, c.metadata, c.previous_value, "
+            "c.previous_metadata, %s, %s, %s::uuid, %s::int FROM changes c"
+        ).format(),
+        [dataset_id, writer.kind, writer.action, writer.id, writer.batch_no],
+    )
 
 
 async def list_cell_history(

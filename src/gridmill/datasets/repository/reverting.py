@@ -171,7 +171,8 @@ async def _make_changes(
 
 async def _apply_changes(tx: Tx, dataset: Dataset, target: Column, writer: Writer) -> int:
     changes = _CHANGES.format(physical=sql.Literal(target.physical))
-    await open_journal(tx, dataset.dataset_id, writer)(changes, [])
+    journal = open_journal(dataset.dataset_id, writer)
+    await tx.execute(journal.write(changes), journal.params)
     cursor = await tx.execute(
         sql.SQL(
             "UPDATE {grid} g SET {k} = c.value, m = CASE WHEN c.metadata IS NULL "

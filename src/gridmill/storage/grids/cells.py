@@ -1,11 +1,11 @@
-"""Cells out and in: whole batches in a few set-based statements.
+"""Cells in: whole batches in two statements, whatever their size.
 
-A journal (history, in the room above) is handed the query that tells old from new before the
-update runs: locking, journal and update are three statements, because one statement with all
-three reads rows as they were before the lock and lost history when measured.
+The first locks the rows, the second updates them and hands old and new to a journal (history, in
+the room above). Two, because a statement that locks and updates at once was seen to lose journal
+entries: its parts see the rows as they were when it began.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,9 +30,19 @@ class GridWrite:
     metadata: Mapping[str, Any] | None = None
 
 
-Journal = Callable[[sql.Composed, Sequence[Any]], Awaitable[None]]
-"""Called with a query (and its parameters) of the changes about to be made: row_no, physical,
-value, metadata, previous_value, previous_metadata."""
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """An INSERT that reads what changes from `changes`, and its parameters.
+
+    `changes` has row_no, physical, value, metadata, previous_value, previous_metadata.
+    """
+
+    insert: sql.Composed
+    params: Sequence[Any]
+
+    def write(self, changes: sql.Composable) -> sql.Composed:
+        """The statement that records `changes`, a query."""
+        return sql.SQL("WITH changes AS ({}) {}").format(changes, self.insert)
 
 
 @dataclass(slots=True)
@@ -69,9 +79,15 @@ async def write_cells(
     if patch.count == 0:
         return 0
     _bind(patch)
-    if journal is not None:
-        await journal(_tell_changes(grid_no, patch), patch.params)
-    await tx.execute(_update(grid_no, patch), patch.params)
+    update = _update(grid_no, patch)
+    if journal is None:
+        await tx.execute(update, patch.params)
+    else:
+        # The rows are ours since the statement before: `old` is what stood there until now.
+        statement = sql.SQL("WITH written AS ({} RETURNING {}), changes AS ({}) {}").format(
+            update, _returned(patch), _tell_changes(patch), journal.insert
+        )
+        await tx.execute(statement, [*patch.params, *journal.params])
     await mark_write(tx, grid_no)
     return patch.count
 
@@ -126,13 +142,13 @@ def _bind(patch: _Patch) -> None:
 
 
 def _unnest(patch: _Patch) -> sql.Composed:
-    types: list[sql.Composable] = [sql.SQL("%s::bigint[]"), sql.SQL("%s::text[]")]
+    types: list[sql.Composable] = [sql.SQL("%b::bigint[]"), sql.SQL("%b::text[]")]
     names = ["row_no", "p"]
     for physical, states in zip(patch.physicals, patch.states, strict=True):
-        types.append(sql.SQL("%s::text[]"))
+        types.append(sql.SQL("%b::text[]"))
         names.append(f"v{physical}")
         if states is not None:
-            types.append(sql.SQL("%s::smallint[]"))
+            types.append(sql.SQL("%b::smallint[]"))
             names.append(f"s{physical}")
     return sql.SQL("(SELECT {picked} FROM unnest({arrays}) AS u ({names}) OFFSET 0) w").format(
         picked=sql.SQL(", ").join(
@@ -148,38 +164,12 @@ def _new_value(physical: int, states: list[int] | None) -> sql.Composable:
     if states is None:
         return new
     return sql.SQL("CASE WHEN {} = {} THEN {} ELSE {} END").format(
-        sql.Identifier("w", f"s{physical}"),
-        sql.Literal(_VALUE_TOO),
-        new,
-        column(physical, "g"),
+        sql.Identifier("w", f"s{physical}"), sql.Literal(_VALUE_TOO), new, column(physical, "old")
     )
 
 
-def _tell_changes(grid_no: int, patch: _Patch) -> sql.Composed:
-    cells: list[sql.Composable] = []
-    for physical, states in zip(patch.physicals, patch.states, strict=True):
-        key = sql.Literal(str(physical))
-        cells.append(
-            sql.SQL("({}, {}, w.p -> {}, {}, g.m -> {}, {})").format(
-                sql.Literal(physical),
-                _new_value(physical, states),
-                key,
-                column(physical, "g"),
-                key,
-                sql.Literal(_VALUE_TOO) if states is None else sql.Identifier("w", f"s{physical}"),
-            )
-        )
-    return sql.SQL(
-        "SELECT w.row_no, c.physical, c.value, nullif(c.metadata, 'null'::jsonb) AS metadata, "
-        "c.previous_value, c.previous_metadata "
-        "FROM {changes} JOIN {grid} g ON g.row_no = w.row_no CROSS JOIN LATERAL (VALUES {cells}) "
-        "AS c (physical, value, metadata, previous_value, previous_metadata, state) "
-        "WHERE c.state > 0"
-    ).format(changes=_unnest(patch), grid=table(grid_no), cells=sql.SQL(", ").join(cells))
-
-
 def _update(grid_no: int, patch: _Patch) -> sql.Composed:
-    merged = sql.SQL("coalesce(g.m, '{{}}'::jsonb) || w.p").format()
+    merged = sql.SQL("coalesce(old.m, '{{}}'::jsonb) || w.p").format()
     if patch.clears:
         merged = sql.SQL(
             "(SELECT jsonb_object_agg(key, value) FROM jsonb_each({}) WHERE value <> 'null'::jsonb)"
@@ -189,5 +179,39 @@ def _update(grid_no: int, patch: _Patch) -> sql.Composed:
         for physical, states in zip(patch.physicals, patch.states, strict=True)
     ]
     return sql.SQL(
-        "UPDATE {grid} g SET {sets}, m = {m} FROM {changes} WHERE g.row_no = w.row_no"
+        "UPDATE {grid} g SET {sets}, m = {m} FROM {changes} JOIN {grid} old USING (row_no) "
+        "WHERE g.row_no = w.row_no"
     ).format(grid=table(grid_no), sets=sql.SQL(", ").join(sets), m=merged, changes=_unnest(patch))
+
+
+def _returned(patch: _Patch) -> sql.Composed:
+    parts: list[sql.Composable] = [sql.SQL("g.row_no, w.p, old.m AS om")]
+    for physical, states in zip(patch.physicals, patch.states, strict=True):
+        parts.append(column(physical, "g"))
+        parts.append(
+            sql.SQL("{} AS {}").format(column(physical, "old"), sql.Identifier(f"o{physical}"))
+        )
+        if states is not None:
+            parts.append(sql.Identifier("w", f"s{physical}"))
+    return sql.SQL(", ").join(parts)
+
+
+def _tell_changes(patch: _Patch) -> sql.Composed:
+    cells = [
+        sql.SQL("({number}, {new}, w.p -> {key}, {old}, w.om -> {key}, {state})").format(
+            number=sql.Literal(physical),
+            new=column(physical, "w"),
+            old=sql.Identifier("w", f"o{physical}"),
+            key=sql.Literal(str(physical)),
+            state=sql.Literal(_VALUE_TOO)
+            if states is None
+            else sql.Identifier("w", f"s{physical}"),
+        )
+        for physical, states in zip(patch.physicals, patch.states, strict=True)
+    ]
+    return sql.SQL(
+        "SELECT w.row_no, c.physical, c.value, nullif(c.metadata, 'null'::jsonb) AS metadata, "
+        "c.previous_value, c.previous_metadata FROM written w CROSS JOIN LATERAL (VALUES {}) "
+        "AS c (physical, value, metadata, previous_value, previous_metadata, state) "
+        "WHERE c.state > 0"
+    ).format(sql.SQL(", ").join(cells))
