@@ -12,6 +12,7 @@ from gridmill.providers.llm.fake.behaviour import Behaviour
 from gridmill.providers.llm.fake.server import FakeServer
 from gridmill.providers.llm.lane import Lane, Signal
 from gridmill.providers.llm.model import Completion, Limits
+from gridmill.providers.llm.ports import Claim, Share
 from gridmill.storage.database import Database
 from tests.support.models import WORKSPACE, ask_rows, open_gateway
 from tests.support.waiting import eventually
@@ -28,10 +29,19 @@ async def stored(database: Database) -> Database:
     return database
 
 
+class CountingLimiter(PostgresLimiter):
+    renewals = 0
+
+    async def renew(self, claim: Claim) -> Share:
+        self.renewals += 1
+        return await super().renew(claim)
+
+
 async def test_two_workers_together_keep_the_concurrency_of_one(stored: Database) -> None:
     async with FakeServer(Behaviour(latency=0.02)) as fake:
-        limiter = PostgresLimiter(stored)
+        limiter = CountingLimiter(stored)
         gateways = [open_gateway(fake.url, concurrency=8, limiter=limiter) for _ in range(2)]
+        began = time.monotonic()
         first = asyncio.create_task(
             gateways[0].complete_many(ask_rows(600), workspace_id=WORKSPACE)
         )
@@ -42,13 +52,14 @@ async def test_two_workers_together_keep_the_concurrency_of_one(stored: Database
         results = [result for part in await asyncio.gather(first, second) for result in part]
         assert all(isinstance(result, Completion) for result in results)
         assert fake.peak <= 8
+        assert limiter.renewals <= 12 + 8 * (time.monotonic() - began)
         for gateway in gateways:
             await gateway.close()
 
 
 async def test_a_rate_is_kept_by_two_workers_and_costs_few_round_trips(stored: Database) -> None:
     limits = Limits(50, requests_per_minute=1800)
-    limiter = PostgresLimiter(stored)
+    limiter = CountingLimiter(stored)
     lanes = [Lane("scope", limits, limiter, uuid4()) for _ in range(2)]
     passed: list[float] = []
 
@@ -61,6 +72,7 @@ async def test_a_rate_is_kept_by_two_workers_and_costs_few_round_trips(stored: D
     began = time.monotonic()
     await asyncio.gather(*(run(lane, 60) for lane in lanes))
     took = time.monotonic() - began
+    assert limiter.renewals < 0.6 * 120
     # A bucket of 60, then 28 a second.
     assert (120 - 60) / 30 - 0.1 <= took <= 4.5
     for start in passed:

@@ -19,6 +19,7 @@ _LINGER = 3.0
 _SHORTEST_WAIT = 0.02
 _AFTER_FAULT = 1.0
 _LONGEST_HOLD = 2.0
+_CHUNK_SECONDS = 0.5
 # So many callers stand ready for the next free slots; the rest is told to come later.
 _STAND_READY = 16
 # A grant is used up to this long before its end: the call's way to the provider takes time too.
@@ -54,6 +55,8 @@ class Lane:
         self._usual = 0.0
         self._peak = 0
         self._granted = 0
+        self._asked_for = 0
+        self._patience = _SHORTEST_WAIT
         self._valid_until = 0.0
         self._requests = math.inf if limits.requests_per_minute is None else 0.0
         self._tokens = math.inf if limits.tokens_per_minute is None else 0.0
@@ -187,7 +190,9 @@ class Lane:
                 self._wake = loop.call_later(self._pace.paused_until - now + 0.001, self._resume)
             return
         short = self._requests < 1.0 or self._tokens < min(self._waiters[0][1], self._token_burst)
-        if short or self._in_use >= self._granted or now >= self._valid_until:
+        wanted = min(self._in_use + len(self._waiters), self._limits.max_concurrency)
+        untold = self._in_use >= self._granted and wanted > self._asked_for
+        if short or untold or now >= self._valid_until:
             self._nudge.set()
 
     def _resume(self) -> None:
@@ -217,7 +222,7 @@ class Lane:
                     await self._nudge.wait()
             except TimeoutError:
                 continue
-            await asyncio.sleep(max(0.0, asked + _SHORTEST_WAIT - time.monotonic()))
+            await asyncio.sleep(max(0.0, asked + self._patience - time.monotonic()))
 
     async def _renew(self, asked: float) -> float:
         """Ask the limiter once; the seconds to wait before asking again."""
@@ -235,14 +240,16 @@ class Lane:
         waiting = len(self._waiters)
         wanted = max(self._peak, min(self._in_use + waiting, self._limits.max_concurrency))
         self._peak = self._in_use
-        requests = (
-            max(waiting, self._started) - self._requests if math.isfinite(self._requests) else 0.0
-        )
-        tokens = 0.0
-        if math.isfinite(self._tokens):
+        self._asked_for = wanted
+        requests = tokens = 0.0
+        if self._limits.requests_per_minute is not None:
+            ahead = self._limits.requests_per_minute / 60 * _CHUNK_SECONDS
+            requests = max(waiting, self._started, ahead) - self._requests
+        if self._limits.tokens_per_minute is not None:
+            ahead = self._limits.tokens_per_minute / 60 * _CHUNK_SECONDS
             head = self._waiters[0][1] if waiting else 0.0
             each = self._spent_tokens / self._started if self._started else head
-            tokens = max(head, each * waiting, self._spent_tokens) - self._tokens
+            tokens = max(head, each * waiting, self._spent_tokens, ahead) - self._tokens
         self._started = 0
         self._spent_tokens = 0.0
         # What goes back is gone from now on, whatever starts while the store answers.
@@ -257,21 +264,22 @@ class Lane:
         self._valid_until = asked + share.ttl - _MARGIN
         self._requests += share.requests
         self._tokens += share.tokens
-        delay = _HEARTBEAT
-        if self._in_use > self._granted:
-            delay = _DRAINING
-        if share.retry_in is not None and (self._waiters or claim.wanted > claim.in_use):
-            delay = min(delay, max(_SHORTEST_WAIT, share.retry_in))
+        delay = _DRAINING if self._in_use > self._granted else _HEARTBEAT
+        self._patience = _SHORTEST_WAIT
+        if share.retry_in is not None:
+            self._patience = min(delay, max(_SHORTEST_WAIT, share.retry_in))
+            if self._waiters or claim.wanted > claim.in_use:
+                delay = self._patience
         return delay
 
     async def _give_back(self) -> None:
-        requests = -self._requests if math.isfinite(self._requests) else 0.0
-        tokens = -self._tokens if math.isfinite(self._tokens) else 0.0
-        if math.isfinite(self._requests):
-            self._requests = 0.0
-        if math.isfinite(self._tokens):
-            self._tokens = 0.0
+        requests = tokens = 0.0
+        if self._limits.requests_per_minute is not None:
+            requests, self._requests = -self._requests, 0.0
+        if self._limits.tokens_per_minute is not None:
+            tokens, self._tokens = -self._tokens, 0.0
         self._granted = 0
+        self._asked_for = 0
         self._valid_until = 0.0
         claim = Claim(self._scope, self._holder, self._limits, 0, 0, requests, tokens)
         try:

@@ -60,16 +60,16 @@ def share_out(
     """
     maximum = claim.limits.max_concurrency
     free = max(0, maximum - sum(grant.granted for grant in others.values()))
+    parts = _split(claim, others, now)
+    own = parts[claim.holder]
     if not others:
         target = maximum
     else:
-        parts = _split(claim, others, now)
-        starved = any(
-            g.granted < min(g.wanted, parts[holder]) for holder, g in others.items() if g.wanted
-        )
-        target = min(claim.wanted, free, parts[claim.holder] if starved else maximum)
+        starved = any(g.granted < min(g.wanted, parts[holder]) for holder, g in others.items())
+        target = min(claim.wanted, free, own if starved else maximum)
     granted = min(free, max(target, claim.in_use))
-    waits = _ASK_AGAIN if target < min(claim.wanted, maximum) else None
+    # Who has its part waits for the next heartbeat; who has not asks again soon.
+    waits = _ASK_AGAIN if target < min(claim.wanted, own) else None
     clock = _Clock(buckets.refilled_at, now, len(others) + 1)
     limits = claim.limits
     requests, left, wait = clock.take(claim.requests, buckets.requests, limits.requests_per_minute)
@@ -124,4 +124,6 @@ class _Clock:
         part = here if self.holders == 1 else max(min(here, 1.0), here / self.holders)
         taken = max(0.0, min(wanted, part))
         missing = min(1.0, wanted - taken)
-        return taken, here - taken, (missing / refill if missing > 0 else None)
+        # Waiting a little longer brings a chunk instead of a single unit.
+        wait = max(missing / refill, _ASK_AGAIN) if missing > 0 else None
+        return taken, here - taken, wait

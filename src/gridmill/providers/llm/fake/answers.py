@@ -1,4 +1,8 @@
-"""What the fake answers when a test does not say: the schema, filled from a digest of the prompt."""
+"""What the fake answers when a test does not say: the schema, filled from a digest of the prompt.
+
+It is sure of itself: a property named `confidence` is 0.9, else its answers would mostly be
+dropped for their own doubts.
+"""
 
 import hashlib
 from typing import Any, cast
@@ -6,6 +10,7 @@ from typing import Any, cast
 from gridmill.providers.llm.fake.behaviour import FakeRequest
 
 _DEPTH = 8
+_CONFIDENCE = 0.9
 
 
 def fill_schema(request: FakeRequest) -> dict[str, Any]:
@@ -28,7 +33,10 @@ def fill(schema: dict[str, Any], seed: str, depth: int = 0) -> Any:  # noqa: ANN
     kind = _name_kind(schema)
     if kind == "object" and depth < _DEPTH:
         properties: dict[str, Any] = schema.get("properties") or {}
-        return {n: fill(part, f"{seed}\0{n}", depth + 1) for n, part in properties.items()}
+        return {
+            name: _CONFIDENCE if name == "confidence" else fill(part, f"{seed}\0{name}", depth + 1)
+            for name, part in properties.items()
+        }
     if kind == "array" and depth < _DEPTH:
         items = schema.get("items") or {"type": "string"}
         count = max(1, int(schema.get("minItems") or 1))
