@@ -12,6 +12,17 @@ from procrastinate.schema import SchemaManager
 
 from gridmill.storage.database import Tx
 
+# What our claim looks for, found at once in any backlog: a queue's first job, a lock's first job.
+_INDEXES = (
+    (
+        "CREATE INDEX IF NOT EXISTS engine_jobs_queue ON procrastinate_jobs"
+        " (queue_name, priority DESC, id) WHERE status = 'todo'"
+    ),
+    (
+        "CREATE INDEX IF NOT EXISTS engine_jobs_lock ON procrastinate_jobs"
+        " (lock, priority DESC, id) WHERE status = 'todo' AND lock IS NOT NULL"
+    ),
+)
 _MIGRATIONS = Path(SchemaManager.get_migrations_path())
 
 
@@ -27,12 +38,12 @@ async def install_engine_schema(tx: Tx) -> None:
     applied = {str(row[0]) for row in await cursor.fetchall()}
     if not applied:
         await tx.execute(SchemaManager.get_schema().encode())
-        await _record(tx, list(available))
-        return
     missing = [name for name in available if name not in applied]
-    for name in missing:
+    for name in missing if applied else []:
         await tx.execute(available[name])
     await _record(tx, missing)
+    for index in _INDEXES:
+        await tx.execute(index)
 
 
 def _load_migrations() -> dict[str, bytes]:
