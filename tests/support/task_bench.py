@@ -107,13 +107,15 @@ class Bench:
         return jobs.handlers(self.database, self.engine, self.operations)
 
     @asynccontextmanager
-    async def working(self, slots: int = 4) -> AsyncGenerator[None]:
-        """A worker runs in the block."""
+    async def working(
+        self, slots: int = 4, more: Mapping[str, HandlerSpec] | None = None
+    ) -> AsyncGenerator[None]:
+        """A worker runs in the block, with the handlers of this room and `more`."""
         stop = asyncio.Event()
         worker = asyncio.create_task(
             run_worker(
                 self.url,
-                self.handlers,
+                {**self.handlers, **(more or {})},
                 queues={"default": 2, "batches": slots},
                 stop=stop,
                 timings=Timings(poll=0.1, grace=5.0),
