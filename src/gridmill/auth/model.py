@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+DEFAULT_WORKSPACE = "default"
 KEY_PREFIX = "gm_"
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _BODY = 43  # base62 digits that hold 256 bits

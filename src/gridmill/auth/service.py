@@ -12,6 +12,7 @@ import orjson
 from gridmill.auth import repository
 from gridmill.auth.errors import KeyNotFound, LinkExpired, LinkInvalid
 from gridmill.auth.model import (
+    DEFAULT_WORKSPACE,
     ApiKey,
     Link,
     Principal,
@@ -29,7 +30,6 @@ from gridmill.kit.ids import new_uuid7, parse_uuid
 from gridmill.kit.pages import PageQuery, Pagination, decode_cursor, encode_cursor
 from gridmill.storage.database import Tx
 
-DEFAULT_WORKSPACE = "default"
 _LINK_LIMIT = 1024
 
 

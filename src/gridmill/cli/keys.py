@@ -1,15 +1,15 @@
 """`gridmill keys`: keys without the API, for those who run the server."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gridmill.auth import service as auth
-from gridmill.auth.model import Scope
-from gridmill.bootstrap import open_database, prepare_database
+from gridmill.auth.model import DEFAULT_WORKSPACE, Scope
 from gridmill.cli.running import clear_failures, load, run, use_database
-from gridmill.settings import Settings
+
+if TYPE_CHECKING:
+    from gridmill.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,7 +26,7 @@ def create(
     ] = None,
     workspace: Annotated[
         str, typer.Option(help="Made when there is none of that name.")
-    ] = auth.DEFAULT_WORKSPACE,
+    ] = DEFAULT_WORKSPACE,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the server's data.")] = None,
     database_url: Annotated[
         str | None, typer.Option(help="PostgreSQL that the server uses, if not its own.")
@@ -47,7 +47,11 @@ def create(
         typer.echo(run(_create(settings, name, scope or [Scope.ADMIN], workspace)))
 
 
-async def _create(settings: Settings, name: str, scopes: list[Scope], workspace: str) -> str:
+async def _create(settings: "Settings", name: str, scopes: list[Scope], workspace: str) -> str:
+    # Imported here, so that --help does not wait for the whole server's modules.
+    from gridmill.auth import service as auth
+    from gridmill.bootstrap import open_database, prepare_database
+
     async with use_database(settings) as url:
         await prepare_database(url)
         async with open_database(url) as database, database.transaction() as tx:

@@ -7,9 +7,14 @@ import typer
 
 import gridmill
 from gridmill.cli import keys
-from gridmill.cli.running import clear_failures, load, run
-from gridmill.kit.logs import configure_logs
-from gridmill.settings import describe_settings, find_unknown_variables
+from gridmill.cli.running import (
+    clear_failures,
+    end_on_signals,
+    load,
+    run,
+    start_logs,
+    tell_unknown_variables,
+)
 
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder of the embedded database and gridmill.toml.")
@@ -83,11 +88,13 @@ def serve(
       gridmill serve --port 9000 --data-dir ./data
       gridmill serve --database-url postgresql://user:password@host/db --no-worker
     """  # noqa: D301 - click keeps the lines after a backspace
+    end_on_signals()
     from gridmill.cli.serve import serve as run_server
 
     with clear_failures():
         settings = load(host=host, port=port, data_dir=data_dir, database_url=database_url)
-        configure_logs(settings.log_level)
+        start_logs(settings)
+        tell_unknown_variables()
         run(run_server(settings, with_worker=worker))
 
 
@@ -107,11 +114,12 @@ def worker(
       gridmill worker --database-url postgresql://user:password@host/db
       gridmill worker --data-dir ./data
     """  # noqa: D301 - click keeps the lines after a backspace
+    end_on_signals()
     from gridmill.cli.work import run_worker_command
 
     with clear_failures():
         settings = load(data_dir=data_dir, database_url=database_url)
-        configure_logs(settings.log_level)
+        start_logs(settings)
         run(run_worker_command(settings, parent_pid))
 
 
@@ -126,10 +134,11 @@ def config(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
       gridmill config
       GRIDMILL_LLM_MODEL=gpt-5-mini gridmill config --data-dir ./data
     """  # noqa: D301 - click keeps the lines after a backspace
+    from gridmill.settings import describe_settings
+
     with clear_failures():
         settings = load(data_dir=data_dir, database_url=database_url)
         for line in describe_settings(settings):
             typer.echo(f"{line.name} = {line.value}")
             typer.echo(f"    {line.description}. From: {line.source}")
-        for name in find_unknown_variables():
-            typer.echo(f"gridmill: {name} is no setting that Gridmill knows", err=True)
+        tell_unknown_variables()

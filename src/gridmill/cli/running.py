@@ -1,19 +1,20 @@
-"""What every command shares: settings or a clear message, an event loop, the database to use."""
+"""What every command shares: settings or a clear message, an event loop, the database to use.
+
+Imports are inside the functions: --help does not wait for them, and a signal that comes during
+the slow ones finds `end_on_signals` in place.
+"""
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import psycopg
 import typer
 
-from gridmill.kit.errors import Unavailable
-from gridmill.settings import Settings, SettingsError, load_settings
-from gridmill.storage.embedded.errors import EmbeddedPostgresError
-from gridmill.storage.embedded.server import borrow_server
-from gridmill.storage.migrate import MigrationError
+if TYPE_CHECKING:
+    from gridmill.settings import Settings
 
 T = TypeVar("T")
 
@@ -22,9 +23,25 @@ class CommandFailed(Exception):
     """The command cannot do its work; the message says why and what to do."""
 
 
+def end_on_signals() -> None:
+    """Exit with 0 on SIGTERM and SIGINT from now on: nothing has been started that would mind.
+
+    The event loop's own handlers take over later.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: sys.exit(0))
+
+
 @contextmanager
 def clear_failures() -> Generator[None]:
     """Turn the failures that an operator can mend into a message on standard error and exit 1."""
+    import psycopg
+
+    from gridmill.kit.errors import Unavailable
+    from gridmill.settings import SettingsError
+    from gridmill.storage.embedded.errors import EmbeddedPostgresError
+    from gridmill.storage.migrate import MigrationError
+
     try:
         yield
     except (CommandFailed, SettingsError, EmbeddedPostgresError, MigrationError) as error:
@@ -38,9 +55,26 @@ def clear_failures() -> Generator[None]:
         raise typer.Exit(1) from None
 
 
-def load(**flags: object) -> Settings:
+def load(**flags: object) -> "Settings":
     """The settings in force, those given as flags first."""
+    from gridmill.settings import load_settings
+
     return load_settings(**flags)
+
+
+def start_logs(settings: "Settings") -> None:
+    """Send the log to standard error."""
+    from gridmill.kit.logs import configure_logs
+
+    configure_logs(settings.log_level)
+
+
+def tell_unknown_variables() -> None:
+    """Point out environment variables that look like settings and are none."""
+    from gridmill.settings import find_unknown_variables
+
+    for name in find_unknown_variables():
+        typer.echo(f"gridmill: {name} is no setting that Gridmill knows", err=True)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -54,8 +88,10 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def use_database(settings: Settings) -> AsyncGenerator[str]:
+async def use_database(settings: "Settings") -> AsyncGenerator[str]:
     """The URL of the configured database, or of the data folder's own, which is started if needed."""
+    from gridmill.storage.embedded.server import borrow_server
+
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
