@@ -163,14 +163,15 @@ async def insert_selection(
     tx: Tx, task_id: UUID, rows: Sequence[tuple[int, Sequence[int]]]
 ) -> None:
     """Keep which rows a task lists, each with its columns (none: all that the task fills)."""
+    # Two long texts: binding 100,000 numbers and arrays one by one costs ten times as much.
     await tx.execute(
         "INSERT INTO task_selection (task_id, row_no, column_nos) "
-        "SELECT %s, s.row_no, s.column_nos::int[] "
-        "FROM unnest(%s::bigint[], %s::text[]) AS s (row_no, column_nos)",
+        "SELECT %s, s.row_no::bigint, s.column_nos::int[] "
+        "FROM unnest(string_to_array(%s, ';'), string_to_array(%s, ';')) AS s (row_no, column_nos)",
         [
             task_id,
-            [row_no for row_no, _ in rows],
-            ["{" + ",".join(map(str, numbers)) + "}" for _, numbers in rows],
+            ";".join([str(row_no) for row_no, _ in rows]),
+            ";".join(["{" + ",".join(map(str, numbers)) + "}" for _, numbers in rows]),
         ],
     )
 
