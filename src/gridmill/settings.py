@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -125,10 +127,8 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not url.get_secret_value().startswith(
-            ("postgresql://", "postgres://")
-        ):
-            raise ValueError("a database URL starts with postgresql://")
+        if url is not None:
+            _check_address(url.get_secret_value())
         return url
 
     @field_validator("llm_api_key")
@@ -227,6 +227,18 @@ def make_child_environment(settings: Settings, *, database_url: str) -> dict[str
     }
 
 
+def _check_address(url: str) -> None:
+    """Raise `ValueError`, without quoting any part of it, for a URL that libpq cannot read."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("a database URL starts with postgresql://")
+    try:
+        host = str(conninfo_to_dict(url).get("host", ""))
+    except ProgrammingError:
+        raise ValueError("it is no URL that PostgreSQL understands") from None
+    if "@" in host:
+        raise ValueError("an @ in the user or password is written %40")
+
+
 def _default_data_dir() -> Path:
     home = Path.home()
     if sys.platform == "darwin":
@@ -263,7 +275,7 @@ def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
         if fault["type"] == "extra_forbidden":
             lines.append(f"{shown} ({source}): there is no such setting")
         else:
-            lines.append(f"{shown} ({source}): {fault['msg']}")
+            lines.append(f"{shown} ({source}): {fault['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)
 
 
