@@ -176,7 +176,7 @@ def _describe_cell(column: ColumnSpec) -> dict[str, Any]:
     return _build_object(
         {
             "value": _describe_value(column),
-            "confidence": {"type": "number"},
+            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
             "evidence": {"type": "array", "items": {"type": "string"}},
         }
     )

@@ -24,7 +24,12 @@ from gridmill.operations.enrichment.learners.opinions import (
     Opinions,
     build_candidates,
 )
-from gridmill.operations.enrichment.learners.stack import Blend, Calibration, Matrix
+from gridmill.operations.enrichment.learners.stack import (
+    MIN_CALIBRATION,
+    Blend,
+    Calibration,
+    Matrix,
+)
 from gridmill.operations.enrichment.learners.table import (
     Prediction,
     Row,
@@ -227,7 +232,7 @@ class CategoryLearner:
             "learnedRows": len(self.samples),
             "heldOutAccuracy": round(self.accuracy, 3),
             "heldOutRows": self.head.calibration.rows,
-            "calibrated": self.head.calibration.rows >= 80,
+            "calibrated": self.head.calibration.rows >= MIN_CALIBRATION,
         }
         if found is None:
             return Prediction(None, 0.0, factors)

@@ -94,7 +94,8 @@ class TextClassifier:
     @staticmethod
     def suits(samples: Samples) -> bool:
         """Whether there are enough rows and not too many labels."""
-        return len(samples) >= _MIN_ROWS and 2 <= len(samples.counts) <= _TEXT_LABELS
+        labels = len(samples.counts)
+        return len(samples) >= _MIN_ROWS and 2 <= labels <= min(_TEXT_LABELS, len(samples) // 3)
 
     def classify(self, rows: Sequence[Row]) -> list[Shares]:
         """See `Classifier`."""

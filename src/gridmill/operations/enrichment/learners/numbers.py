@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gridmill.kit.values import DataType, fits_integer
 from gridmill.operations.enrichment.learners.columns import ColumnFeatures, read_number
 from gridmill.operations.enrichment.learners.neighbours import TextFeatures
-from gridmill.operations.enrichment.learners.stack import Calibration
+from gridmill.operations.enrichment.learners.stack import MIN_CALIBRATION, Calibration
 from gridmill.operations.enrichment.learners.table import Prediction, Row, Samples, accept
 
 _MIN_ROWS = 20
@@ -134,7 +134,7 @@ class NumberLearner:
             "heldOutAccuracy": round(self.accuracy, 3),
             "heldOutRows": self._calibration.rows,
             "typicalError": float(f"{self._typical_error:.3g}"),
-            "calibrated": self._calibration.rows >= 80,
+            "calibrated": self._calibration.rows >= MIN_CALIBRATION,
         }
         value = accept(text, self._samples.target.rules)
         order = np.argsort(np.abs(self._left_out - number), kind="stable")[: _MAX_SOURCES + 1]

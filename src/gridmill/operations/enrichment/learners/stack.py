@@ -7,7 +7,6 @@ sensible and three thousand speak for themselves.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +42,12 @@ _PRIOR_WEIGHTS = np.array([*_PRIOR_OPINIONS, *_PRIOR_LEADS], dtype=np.float64)
 _PRIOR_PRECISION = 2.0
 _STEPS = 25
 _FOLDS = 4
-_MIN_CALIBRATION = 80
+MIN_CALIBRATION = 60
+"""Left-out rows from which on confidences are measured; under it the blend's score stands."""
+
+_BIN_ROWS = 25
+_MAX_BINS = 20
+_PULL = 2.0
 
 
 class Blend:
@@ -103,32 +107,52 @@ def log_odds(share: float) -> float:
 class Calibration:
     """Turns the blend's score into the share of left-out rows with such a score that were right.
 
-    Isotonic regression where there are enough rows, and never above (right + 1) / (rows + 2) of
-    the left-out rows that scored at least as high: a perfect score over few rows proves little.
+    Bins of equal numbers of rows, each pulled towards the overall share by `_PULL` rows, made
+    monotone (pool adjacent violators) and joined by straight lines. And never above
+    (right + 1) / (rows + 2) of the left-out rows that scored at least so high (Laplace's rule of
+    succession): a perfect score over few rows proves little.
     """
 
     def __init__(self, scores: Matrix, right: Matrix) -> None:
         order = np.argsort(-scores, kind="stable")
         self._descending = scores[order]
-        self._hits = np.concatenate([[0.0], np.cumsum(right[order])])
-        self._isotonic: Any = None
-        if len(scores) >= _MIN_CALIBRATION:
-            from sklearn.isotonic import IsotonicRegression
-
-            self._isotonic = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
-            self._isotonic.fit(scores, right)
+        hits = np.concatenate([[0.0], np.cumsum(right[order])])
+        bounds = (hits + 1.0) / (np.arange(len(hits)) + 2.0)
+        # A higher score is worth no less than a lower one with more rows behind it.
+        self._bounds: Matrix = np.maximum.accumulate(bounds[::-1])[::-1]
         self.accuracy = float(right.mean()) if len(right) else 0.0
         self.rows = len(scores)
+        self._centres, self._shares = np.zeros(0), np.zeros(0)
+        if self.rows >= MIN_CALIBRATION:
+            self._centres, self._shares = _fit_bins(scores, right)
 
     def apply(self, scores: Matrix) -> Matrix:
         """Confidences for the blend's scores."""
         confidence = np.asarray(scores, dtype=np.float64)
-        if self._isotonic is not None and len(confidence):
-            confidence = (np.asarray(self._isotonic.predict(confidence)) + confidence) / 2
-        at_least = np.searchsorted(-self._descending, -np.asarray(scores), side="right")
-        at_least = np.maximum(at_least, min(10, self.rows))
-        ceiling = (self._hits[at_least] + 1.0) / (at_least + 2.0)
-        return np.minimum(confidence, ceiling)
+        at_least = np.searchsorted(-self._descending, -confidence, side="right")
+        if len(self._centres):
+            confidence = np.interp(confidence, self._centres, self._shares)
+        return np.minimum(confidence, self._bounds[at_least])
+
+
+def _fit_bins(scores: Matrix, right: Matrix) -> tuple[Matrix, Matrix]:
+    """Mean score and monotone share of right rows of each bin, ascending."""
+    order = np.argsort(scores, kind="stable")
+    count = max(2, min(_MAX_BINS, len(scores) // _BIN_ROWS))
+    overall = float(right.mean())
+    pools: list[tuple[float, float]] = []
+    centres: list[float] = []
+    sizes: list[int] = []
+    for part in np.array_split(order, count):
+        pools.append((float(right[part].sum()) + _PULL * overall, len(part) + _PULL))
+        centres.append(float(scores[part].mean()))
+        sizes.append(1)
+        while len(pools) > 1 and pools[-2][0] / pools[-2][1] >= pools[-1][0] / pools[-1][1]:
+            hits, rows = pools.pop()
+            pools[-1] = (pools[-1][0] + hits, pools[-1][1] + rows)
+            sizes[-2:] = [sizes[-2] + sizes[-1]]
+    shares = [hits / rows for hits, rows in pools]
+    return np.array(centres), np.repeat(shares, sizes)
 
 
 def score_left_out(rows: Sequence[Matrix], right: Sequence[Matrix], seed: int) -> list[Matrix]:

@@ -1,0 +1,88 @@
+"""Reading what a model answered, cell by cell."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gridmill.kit.values import DataType
+from gridmill.operations.enrichment.confidence import Facts, judge
+from gridmill.operations.enrichment.replies import ReplyReader
+from tests.support.enriching import column
+
+pytestmark = pytest.mark.unit
+
+SECTOR = column(1, "Sector", None, DataType.ENUM, ("Food", "Steel"))
+STAFF = column(2, "Staff", None, DataType.INTEGER)
+READER = ReplyReader([SECTOR, STAFF])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda part: (
+        st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=8), part, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def cell(value: Any, confidence: Any = 0.8, evidence: Any = ("Name",)) -> dict[str, Any]:
+    return {"value": value, "confidence": confidence, "evidence": list(evidence)}
+
+
+def test_a_bad_cell_does_not_spoil_its_neighbour() -> None:
+    answer = {"Sector": cell("steel"), "Staff": cell("many")}
+    replies = READER.read(answer)
+    assert replies[1].value == "Steel"
+    assert replies[2].value is None
+    assert replies[2].problem is not None
+    problems = READER.list_problems(answer)
+    assert len(problems) == 1
+    assert '"Staff"' in problems[0]
+
+
+def test_null_is_an_answer_and_no_problem() -> None:
+    assert READER.list_problems({"Sector": cell(None), "Staff": cell(None)}) == []
+
+
+def test_a_missing_key_is_a_problem() -> None:
+    assert READER.list_problems({"Sector": cell("Food")}) == ['"Staff": the key is missing.']
+
+
+def test_bare_values_and_percentages_are_understood() -> None:
+    replies = READER.read({"Sector": "Food", "Staff": cell("1,200", 85)})
+    assert (replies[1].value, replies[1].stated) == ("Food", None)
+    assert (replies[2].value, replies[2].stated) == ("1200", 0.85)
+
+
+def test_rows_that_are_missing_doubled_or_made_up_are_left_to_be_asked_alone() -> None:
+    rows = [{"row": 0}, {"row": 1}, {"row": 1}, {"row": 7}, {"row": True}, "x"]
+    assert set(READER.split_rows({"rows": rows}, 3)) == {0}
+    assert READER.split_rows({}, 3) == {}
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["Sector", "Staff", "rows"]), JSON | st.builds(cell, JSON, JSON)
+    )
+)
+def test_no_reply_breaks_the_reader_and_no_bad_value_passes(answer: dict[str, Any]) -> None:
+    replies = READER.read(answer)
+    assert replies[1].value in {None, "Food", "Steel"}
+    assert replies[2].value is None or replies[2].value.lstrip("-").isdigit()
+    READER.split_rows(answer, 3)
+
+
+@given(
+    st.floats(0, 1),
+    st.booleans(),
+    st.sampled_from(["columns", "world", "none", "invented"]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_confidence_stays_in_bounds_and_grows_with_the_facts(
+    stated: float, quoted: bool, evidence: str, checked: bool, repaired: bool
+) -> None:
+    found = judge(Facts(stated, quoted, evidence, checked, repaired))
+    assert 0 <= found <= 0.97
+    assert found <= judge(Facts(stated, True, "columns", True, False))
+    assert found <= judge(Facts(1.0, quoted, evidence, checked, repaired))
