@@ -15,7 +15,7 @@ from gridmill.datasets.model import (
     NewColumn,
     TaskType,
 )
-from gridmill.datasets.references import find_references
+from gridmill.datasets.references import find_references, rename_reference
 from gridmill.datasets.repository import datasets as repository
 from gridmill.datasets.rules import check_columns, check_knowledge
 from gridmill.kit.errors import ValidationFailed
@@ -69,8 +69,7 @@ async def update_column(
 ) -> Column:
     """Rename a column, or change what `metadata` names (`None` takes back).
 
-    Prompts that read the column by its old name are not rewritten; a rename that would leave one
-    without its column is refused.
+    Prompts that read the column by its old name read it by the new one from now on.
 
     Raises:
         ColumnNotFound, DatasourceNotFound, DatasetLocked.
@@ -79,7 +78,8 @@ async def update_column(
     await _change(tx, principal, dataset, column_id, name=name, metadata=metadata)
     await lock_for_change(tx, dataset)
     changed = await _change(tx, principal, dataset, column_id, name=name, metadata=metadata)
-    await repository.update_column(tx, dataset.dataset_id, changed)
+    for column in [changed, *await _list_beside(tx, dataset, changed)]:
+        await repository.update_column(tx, dataset.dataset_id, column)
     await repository.update_dataset(tx, dataset.dataset_id, {})
     return changed
 
@@ -150,17 +150,35 @@ async def _change(
     low, high = changed.metadata.minimum, changed.metadata.maximum
     if low is not None and high is not None and low > high:
         raise ValidationFailed.of("metadata", "The minimum is over the maximum.")
-    if changed.name != column.name:
-        await _check_unread(tx, dataset, column)
     await _check_change(tx, principal, dataset, changed)
     return changed
 
 
 async def _check_change(tx: Tx, principal: Principal, dataset: Dataset, changed: Column) -> None:
     await check_knowledge(tx, principal, [changed])
-    columns = await repository.list_columns(tx, dataset.dataset_id)
-    beside = [column for column in columns if column.column_no != changed.column_no]
+    beside = await _list_beside(tx, dataset, changed)
     check_columns([changed], beside=beside, field="")
+
+
+async def _list_beside(tx: Tx, dataset: Dataset, changed: Column) -> list[Column]:
+    """The other columns, their prompts reading the changed one by its new name."""
+    columns = await repository.list_columns(tx, dataset.dataset_id)
+    old = next(column.name for column in columns if column.column_no == changed.column_no)
+    others = [column for column in columns if column.column_no != changed.column_no]
+    if old == changed.name:
+        return others
+    return [
+        column
+        if column.metadata.prompt is None
+        else replace(
+            column,
+            metadata=replace(
+                column.metadata,
+                prompt=rename_reference(column.metadata.prompt, old, changed.name),
+            ),
+        )
+        for column in others
+    ]
 
 
 async def _check_unread(tx: Tx, dataset: Dataset, column: Column) -> None:

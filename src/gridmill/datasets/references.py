@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-_REFERENCE = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
+_REFERENCE = re.compile(r"\{\{\s*([^{}\s](?:[^{}]*[^{}\s])?)\s*\}\}")
 
 
 def find_references(prompt: str | None) -> tuple[str, ...]:
@@ -11,6 +11,11 @@ def find_references(prompt: str | None) -> tuple[str, ...]:
     if not prompt:
         return ()
     return tuple(dict.fromkeys(match[1] for match in _REFERENCE.finditer(prompt)))
+
+
+def rename_reference(prompt: str, old: str, new: str) -> str:
+    """The prompt with `{{old}}` written `{{new}}`."""
+    return _REFERENCE.sub(lambda match: f"{{{{{new}}}}}" if match[1] == old else match[0], prompt)
 
 
 def find_unknown(prompts: Mapping[str, str | None], names: Iterable[str]) -> dict[str, list[str]]:

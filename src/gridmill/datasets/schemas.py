@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BeforeValidator,
     Field,
@@ -26,14 +27,30 @@ from gridmill.datasets.model import (
 )
 from gridmill.kit.http import ListQuery, WireModel
 from gridmill.kit.http.wire import to_validation_failed
-from gridmill.kit.json import dump_json
+from gridmill.kit.json import dump_json_text
 from gridmill.kit.values import DataType, check_pattern
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MODEL = re.compile(r"[^/\s]+/\S+")
 
-Json = Any
-"""Any JSON value."""
+_INTEGER_LIMIT = 2**63
+
+
+def _check_integers(value: object) -> object:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting.extend(cast("dict[str, object]", one).values())
+        elif isinstance(one, list):
+            waiting.extend(cast("list[object]", one))
+        elif isinstance(one, int) and not -_INTEGER_LIMIT <= one < _INTEGER_LIMIT:
+            raise ValueError("Integers here have at most 64 bits.")
+    return value
+
+
+Json = Annotated[Any, AfterValidator(_check_integers)]
+"""Any JSON value that can be written again: its integers have at most 64 bits."""
 
 
 def _read_type(value: object) -> object:
@@ -66,14 +83,21 @@ def _check_name(name: str) -> str:
 AnyDatasetType = Annotated[DatasetType, BeforeValidator(_read_type)]
 AnyTaskType = Annotated[TaskType, BeforeValidator(_read_task_type)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Scalar = str | bool | int | float
+Number = Annotated[int | float, AfterValidator(_check_integers)]
 
 
 class ExampleBody(WireModel):
     """An example of what the column makes of an input."""
 
-    input: Scalar | dict[str, Json]
-    output: Scalar | dict[str, Json] | list[Json]
+    input: Json
+    output: Json
+
+    @field_validator("input", "output")
+    @classmethod
+    def _check(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("This must not be null.")
+        return value
 
 
 class MetadataBody(WireModel):
@@ -95,8 +119,8 @@ class MetadataBody(WireModel):
     description: str | None = Field(default=None, max_length=5_000)
     unit: str | None = Field(default=None, max_length=100)
     pattern: str | None = Field(default=None, min_length=1, max_length=1_000)
-    minimum: int | float | None = None
-    maximum: int | float | None = None
+    minimum: Number | None = None
+    maximum: Number | None = None
     model: str | None = Field(default=None, max_length=200, description="`provider/model`")
     knowledge: list[str] | None = Field(default=None, max_length=100)
     read_only: bool | None = None
@@ -276,7 +300,9 @@ def check_config(dataset_type: DatasetType, config: Mapping[str, Any] | None) ->
     """
     model = _CONFIGS.get(dataset_type, NoConfig)
     try:
-        checked = model.model_validate_json(dump_json(config or {}), by_alias=True, by_name=False)
+        checked = model.model_validate_json(
+            dump_json_text(config or {}), by_alias=True, by_name=False
+        )
     except ValidationError as error:
         found = error.errors(include_url=False)
         for each in found:
@@ -316,7 +342,7 @@ class DataQuery(ListQuery):
 class CellPatch(WireModel):
     """A new value; `null` empties the cell."""
 
-    value: Json
+    value: Any
 
 
 class ReviewBody(WireModel):
@@ -331,7 +357,7 @@ class ReviewBody(WireModel):
 class RowsCreate(WireModel):
     """Rows to append: values by column name."""
 
-    rows: list[dict[str, Json]] = Field(min_length=1, max_length=INSERT_LIMIT)
+    rows: list[dict[str, Any]] = Field(min_length=1, max_length=INSERT_LIMIT)
 
 
 class RowsDelete(WireModel):
