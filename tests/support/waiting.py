@@ -12,7 +12,7 @@ _PAUSE = 0.02
 
 
 async def eventually(
-    check: Callable[[], T | Awaitable[T]],
+    check: Callable[[], Awaitable[T | None] | T | None],
     *,
     timeout: float = 10.0,  # noqa: ASYNC109 - the deadline is of the whole wait, not of one check
 ) -> T:
@@ -27,7 +27,7 @@ async def eventually(
         result: object = None
         try:
             found = check()
-            value = cast("T", await found if inspect.isawaitable(found) else found)
+            value = cast("T | None", await found if inspect.isawaitable(found) else found)
             if value:
                 return value
             result = value

@@ -35,7 +35,6 @@ LINK_KIND = "export"
 _PAGE_ROWS = 1_000
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
-_UTF8_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +167,7 @@ def _make_csv(columns: Sequence[Column], spec: ExportSpec) -> tuple[bytes, Encod
                 cells += _write_csv_metadata(row.metadata.get(column.column_no))
         return cells
 
-    return _UTF8_MARK + _write_csv([head]), encode
+    return _write_csv([head]), encode
 
 
 def _write_csv_value(text: str | None, is_number: bool) -> str:
