@@ -1,5 +1,6 @@
 """The outermost layer: request id, HEAD, log line, metrics, and the last net for errors."""
 
+import asyncio
 import re
 import time
 from http import HTTPStatus
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gridmill.api.errors import internal_error, render_error
 from gridmill.api.metrics import Metrics
 from gridmill.api.routes import RouteTable
-from gridmill.kit.errors import GridmillError
+from gridmill.kit.errors import GridmillError, Unavailable
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}", re.ASCII)
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -54,6 +55,11 @@ class Edge:
             return
         except ClientDisconnect:
             reply.status = reply.status or _CLIENT_CLOSED
+        except asyncio.CancelledError:
+            # The server is stopping and has waited long enough.
+            if reply.started and not reply.is_event_stream:
+                raise
+            await _send_farewell(scope, receive, reply)
         except GridmillError as error:
             if reply.started:
                 raise
@@ -95,6 +101,7 @@ class _Reply:
         self._bodiless = bodiless
         self.request_id = request_id
         self.started = False
+        self.is_event_stream = False
         self.status = 0
 
     async def send(self, message: Message) -> None:
@@ -102,6 +109,10 @@ class _Reply:
             self.started = True
             self.status = message["status"]
             headers = [*message.get("headers", []), (b"x-request-id", self.request_id.encode())]
+            self.is_event_stream = any(
+                name == b"content-type" and value.startswith(b"text/event-stream")
+                for name, value in headers
+            )
             await self._send({**message, "headers": headers})
         elif self._bodiless and message["type"] == "http.response.body":
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -109,6 +120,15 @@ class _Reply:
                 raise _HeadAnswered
         else:
             await self._send(message)
+
+
+async def _send_farewell(scope: Scope, receive: Receive, reply: _Reply) -> None:
+    """End an event stream, which its client resumes elsewhere; else say that we are stopping."""
+    if reply.started:
+        await reply.send({"type": "http.response.body", "body": b"", "more_body": False})
+        return
+    error = Unavailable("The server is stopping; try again.", retry_after=5)
+    await render_error(scope, error)(scope, receive, reply.send)
 
 
 def _read_request_id(scope: Scope) -> str:

@@ -1,5 +1,6 @@
 """`gridmill serve` from start to stop, clean and not."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -84,6 +86,28 @@ async def test_sigterm_ends_everything_with_zero(make_server: Callable[..., Serv
     assert await served.stop_async() == 0
     assert time.monotonic() - started < 30
     await eventually(lambda: not any(is_running(child) for child in children))
+
+
+async def test_sigterm_answers_what_hangs_and_ends_in_time(
+    make_server: Callable[..., Served],
+) -> None:
+    served = make_server(arguments=("--no-worker",))
+    served.start()
+    place = urlsplit(served.url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    writer.write(
+        b"POST /api/v2/keys HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 10\r\nAuthorization: Bearer " + served.key.encode() + b"\r\n\r\n{"
+    )
+    await writer.drain()
+    # A second request on another connection, answered after the first was read.
+    assert (await httpx2.AsyncClient().get(f"{served.url}/readyz")).status_code == 200
+    assert await served.stop_async() == 0
+    said = await reader.read()
+    assert said.startswith(b"HTTP/1.1 503 ")
+    assert b'"SERVICE_UNAVAILABLE"' in said
+    assert "Traceback" not in served.read_log()
+    writer.close()
 
 
 @linux_only
