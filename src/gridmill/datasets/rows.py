@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from psycopg import sql
-
 from gridmill.auth.model import Principal
 from gridmill.datasets.errors import RowNotFound, RowQuotaExceeded
 from gridmill.datasets.linking import load_links
@@ -64,8 +62,7 @@ async def read_rows(
     """
     where = None
     if empty_in is not None:
-        tests = [grids.is_empty(target.physical) for target in empty_in]
-        where = grids.Condition(sql.SQL("({})").format(sql.SQL(" OR ").join(tests)))
+        where = grids.any_empty([target.physical for target in empty_in])
     found = await grids.read_rows(
         tx,
         dataset.grid_no,

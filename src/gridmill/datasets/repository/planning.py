@@ -21,27 +21,7 @@ async def plan_rows(
     row_nos: Sequence[int] | None = None,
 ) -> tuple[list[PlannedBatch], int]:
     """Batches of `batch_size` rows with cells to fill, and the number of selected cells."""
-    grid = table(dataset.grid_no)
-    source: sql.Composable = sql.SQL("{} g").format(grid)
-    params: list[Any] = []
-    chosen: list[sql.Composable] = [sql.SQL("true")] * len(targets)
-    if cells is not None:
-        source = sql.SQL(
-            "{} g JOIN (SELECT s.row_no AS picked_row, array_agg(s.column_no) AS picked "
-            "FROM unnest(%s::bigint[], %s::int[]) AS s (row_no, column_no) GROUP BY 1) p "
-            "ON p.picked_row = g.row_no"
-        ).format(grid)
-        params = [[row_no for row_no, _ in cells], [number for _, number in cells]]
-        chosen = [
-            sql.SQL("({} = ANY(p.picked))").format(sql.Literal(target.column_no))
-            for target in targets
-        ]
-    elif row_nos is not None:
-        source = sql.SQL(
-            "{} g JOIN (SELECT DISTINCT unnest(%s::bigint[]) AS picked_row) p "
-            "ON p.picked_row = g.row_no"
-        ).format(grid)
-        params = [list(row_nos)]
+    source, params, chosen = _narrow(table(dataset.grid_no), targets, cells, row_nos)
     wanted = [
         sql.SQL("({} AND {})").format(one, is_empty(target.physical, "g")) if only_empty else one
         for one, target in zip(chosen, targets, strict=True)
@@ -66,6 +46,37 @@ async def plan_rows(
         if rows:
             batches.append(PlannedBatch(first, last, rows, found))
     return batches, selected
+
+
+def _narrow(
+    grid: sql.Composable,
+    targets: Sequence[Column],
+    cells: Sequence[tuple[int, int]] | None,
+    row_nos: Sequence[int] | None,
+) -> tuple[sql.Composable, list[Any], list[sql.Composable]]:
+    """Where rows are taken from, its parameters, and for each target whether it is selected."""
+    if cells is not None:
+        source = sql.SQL(
+            "{} g JOIN (SELECT s.row_no AS picked_row, array_agg(s.column_no) AS picked "
+            "FROM unnest(%s::bigint[], %s::int[]) AS s (row_no, column_no) GROUP BY 1) p "
+            "ON p.picked_row = g.row_no"
+        ).format(grid)
+        return (
+            source,
+            [[row_no for row_no, _ in cells], [number for _, number in cells]],
+            [
+                sql.SQL("({} = ANY(p.picked))").format(sql.Literal(target.column_no))
+                for target in targets
+            ],
+        )
+    everywhere: list[sql.Composable] = [sql.SQL("true")] * len(targets)
+    if row_nos is not None:
+        source = sql.SQL(
+            "{} g JOIN (SELECT DISTINCT unnest(%s::bigint[]) AS picked_row) p "
+            "ON p.picked_row = g.row_no"
+        ).format(grid)
+        return source, [list(row_nos)], everywhere
+    return sql.SQL("{} g").format(grid), [], everywhere
 
 
 def _sum(tests: Sequence[sql.Composable]) -> sql.Composed:

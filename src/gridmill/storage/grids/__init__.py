@@ -1,7 +1,14 @@
 """Grids: the plain tables behind data sources and datasets. May import kit and storage."""
 
 from gridmill.storage.grids.cells import GridWrite, Journal, write_cells
-from gridmill.storage.grids.conditions import Condition, GridColumn, both, has_status, is_empty
+from gridmill.storage.grids.conditions import (
+    Condition,
+    GridColumn,
+    any_empty,
+    both,
+    has_status,
+    is_empty,
+)
 from gridmill.storage.grids.copying import copy_between, copy_rows, copy_text, insert_rows
 from gridmill.storage.grids.filtering import compile_filter
 from gridmill.storage.grids.pages import GridPage, Sort, read_page
@@ -36,6 +43,7 @@ __all__ = [
     "Journal",
     "Sort",
     "add_column",
+    "any_empty",
     "archive_column",
     "both",
     "column",

@@ -55,6 +55,12 @@ def is_empty(physical: int, alias: str | None = None) -> sql.Composed:
     )
 
 
+def any_empty(physicals: Sequence[int]) -> Condition:
+    """Whether a row has an empty cell in one of these columns; none has in no column."""
+    tests = [is_empty(physical) for physical in physicals] or [sql.SQL("false")]
+    return Condition(sql.SQL("({})").format(sql.SQL(" OR ").join(tests)))
+
+
 def typed(expression: sql.Composable, data_type: DataType) -> sql.Composed:
     """`expression` (a text) read by its type; NULL when it does not fit; raises on no text at all."""
     if data_type in _NUMBERS:
