@@ -3,7 +3,8 @@
 The file is read page by page in the order of row numbers, each page in a short transaction of
 its own, so that an export holds no lock and no snapshot however slowly it is fetched. Rows are
 each whole; cells that change while the file streams may be in it as they were or as they are,
-and rows appended meanwhile may be at its end.
+and rows appended meanwhile may be at its end. When the dataset is deleted meanwhile the transfer
+breaks off, so that no client takes a part for the whole.
 """
 
 import csv
@@ -99,7 +100,7 @@ async def open_export(database: Database, link: Link) -> Download:
             raise DatasetNotFound
         columns = await repository.list_columns(tx, dataset.dataset_id)
     spec = _from_json(found.spec)
-    where = compile_where(columns, spec.filter)
+    compile_where(columns, spec.filter)
     chosen = columns
     if spec.columns is not None:
         by_number = {column.column_no: column for column in columns}
@@ -112,33 +113,49 @@ async def open_export(database: Database, link: Link) -> Download:
     return Download(
         found.file_name,
         _CONTENT_TYPES[spec.format],
-        _stream(database, dataset, chosen, where=where, head=head, encode=encode),
+        _stream(database, dataset, chosen, filter_text=spec.filter, head=head, encode=encode),
     )
 
 
 async def _stream(
     database: Database,
     dataset: Dataset,
-    columns: Sequence[Column],
+    chosen: Sequence[Column],
     *,
-    where: grids.Condition | None,
+    filter_text: str | None,
     head: bytes,
     encode: Encode,
 ) -> AsyncIterator[bytes]:
     if head:
         yield head
-    physicals = [column.physical for column in columns]
+    numbers = [column.column_no for column in chosen]
     first = 1
     while True:
         async with database.transaction(read_only=True) as tx:
+            # Columns may be emptied or deleted while the file streams: an emptied one is read
+            # where it is now, a deleted one is empty from here on.
+            columns = await repository.list_columns(tx, dataset.dataset_id)
+            present = [column for column in columns if column.column_no in numbers]
             found = await grids.read_rows(
-                tx, dataset.grid_no, physicals, first=first, limit=_PAGE_ROWS, where=where
+                tx,
+                dataset.grid_no,
+                [column.physical for column in present],
+                first=first,
+                limit=_PAGE_ROWS,
+                where=compile_where(columns, filter_text),
             )
         if found:
-            yield encode([to_row(columns, row) for row in found])
+            rows = [to_row(present, row) for row in found]
+            if len(present) < len(numbers):
+                rows = [_fill(row, numbers) for row in rows]
+            yield encode(rows)
         if len(found) < _PAGE_ROWS:
             return
         first = found[-1].row_no + 1
+
+
+def _fill(row: Row, numbers: Sequence[int]) -> Row:
+    return Row(row.row_no, dict.fromkeys(numbers, None) | dict(row.values), row.metadata)
 
 
 def escape_formula(text: str) -> str:

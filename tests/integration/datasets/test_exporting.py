@@ -1,0 +1,77 @@
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from gridmill.auth import service as auth
+from gridmill.datasets import service
+from gridmill.datasets.model import Dataset, TaskType
+from gridmill.kit.http import Download
+from gridmill.kit.ids import encode_column
+from gridmill.kit.values import DataType
+from tests.integration.datasets.conftest import World
+
+TABLE = {"a": DataType.TEXT, "b": DataType.TEXT}
+
+
+async def make(world: World, rows: int) -> Dataset:
+    source = await world.add_source(TABLE, [[f"text {n}", "x" * 60] for n in range(1, rows + 1)])
+    return await world.create(sources=[source])
+
+
+async def open_export(world: World, dataset: Dataset, **options: object) -> Download:
+    async with world.database.transaction() as tx:
+        token, _, _ = await service.create_export(
+            tx,
+            dataset,
+            file_format=str(options.get("file_format", "csv")),
+            column_ids=None,
+            filter_text=None,
+            include_metadata=False,
+            expires_in=60,
+        )
+        link = await auth.verify_link(tx, token)
+    assert link.expires_at <= datetime.now(UTC) + timedelta(seconds=60)
+    return await service.open_export(world.database, link)
+
+
+async def test_an_export_streams_in_small_pieces_and_holds_no_transaction(world: World) -> None:
+    dataset = await make(world, 30_000)
+    download = await open_export(world, dataset)
+    sizes: list[int] = []
+    async for chunk in download.chunks:
+        sizes.append(len(chunk))
+        async with world.database.transaction() as tx:
+            cursor = await tx.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()"
+            )
+            assert await cursor.fetchone() == (0,)
+    assert len(sizes) == 31
+    assert sum(sizes) > 2_000_000
+    assert max(sizes) < 200_000
+
+
+async def test_columns_may_go_while_a_file_streams(world: World) -> None:
+    dataset = await make(world, 2_500)
+    download = await open_export(world, dataset, file_format="jsonl")
+    chunks = download.chunks
+    first = await anext(chunks)
+    a, b = [encode_column(dataset.key, one.column_no) for one in await world.columns(dataset)]
+    async with world.database.transaction() as tx:
+        await service.reset_task_type(tx, world.principal, dataset, a, task_type=TaskType.NONE)
+        await service.delete_column(tx, dataset, b)
+    rest = b"".join([chunk async for chunk in chunks]).splitlines()
+    assert first.splitlines()[0].startswith(b'{"a":"text 1","b":"xx')
+    assert (len(rest), rest[0]) == (1_500, b'{"a":null,"b":null}')
+
+
+async def test_a_transfer_breaks_off_when_its_dataset_is_deleted(world: World) -> None:
+    dataset = await make(world, 2_500)
+    chunks = (await open_export(world, dataset)).chunks
+    await anext(chunks)
+    async with world.database.transaction() as tx:
+        await service.delete_dataset(tx, world.jobs, dataset)
+    with pytest.raises(psycopg.Error):
+        async for _ in chunks:
+            pass
