@@ -100,6 +100,7 @@ class Bench:
     operation: ScriptedOperation
     operations: Operations
     principal: Principal
+    registry: dict[type, object]
     http: httpx2.AsyncClient
 
     @property
@@ -252,6 +253,6 @@ async def open_bench(url: str) -> AsyncGenerator[Bench]:
             timeout=60,
         ) as http:
             principal = Principal(key.key_id, workspace_id, key.scopes)
-            yield Bench(url, database, engine, operation, operations, principal, http)
+            yield Bench(url, database, engine, operation, operations, principal, registry, http)
     finally:
         await database.close()

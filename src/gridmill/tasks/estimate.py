@@ -163,7 +163,7 @@ async def _make_setup(
     """The setup of a task that is never stored, so that its prompts are those of a real one."""
     kind, request, selection = ordered
     fill = [column for column in columns if column.column_no in selection.targets]
-    found = await datasets.read_examples(tx, dataset, columns, fill, MAX_EXAMPLES)
+    found = await datasets.read_filled(tx, dataset, columns, fill, limit=MAX_EXAMPLES)
     examples = dump_examples(to_examples(dataset, columns, found))
     task = Task(
         task_id=new_uuid7(),

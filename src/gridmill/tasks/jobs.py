@@ -8,13 +8,20 @@ from uuid import UUID
 
 import structlog
 
-from gridmill.engine.port import Engine, HandlerSpec, Job, JobContext
+from gridmill.engine.port import Engine, HandlerSpec, JobContext
 from gridmill.kit.clock import now
 from gridmill.kit.errors import Unavailable
 from gridmill.storage.database import Database, Tx
 from gridmill.tasks import lifecycle
 from gridmill.tasks.model import INTERNAL_ERROR, BatchKey, Operations
-from gridmill.tasks.planning import BATCH_JOB, PLAN_JOB, PlanOutdated, make_batch_jobs, plan_task
+from gridmill.tasks.planning import (
+    BATCH_JOB,
+    PLAN_JOB,
+    PlanOutdated,
+    make_batch_jobs,
+    make_plan_job,
+    plan_task,
+)
 from gridmill.tasks.repository import batches as batch_rows
 from gridmill.tasks.repository import tasks as repository
 from gridmill.tasks.run import BatchRunner
@@ -97,7 +104,7 @@ async def _rescue_task(tx: Tx, engine: Engine, task_id: UUID) -> bool:
     if not lost:
         return False
     if task.batches_total is None:
-        (job_id,) = await engine.enqueue(tx, [Job(PLAN_JOB, {"taskId": str(task_id)})])
+        (job_id,) = await engine.enqueue(tx, [make_plan_job(task_id)])
         await repository.set_plan_job(tx, task_id, job_id)
         return True
     batches = await batch_rows.list_unfinished(tx, task_id)

@@ -28,7 +28,7 @@ PLAN_JOB = "tasks.plan"
 BATCH_JOB = "tasks.batch"
 BATCH_QUEUE = "batches"
 
-MAX_EXAMPLES = 40
+MAX_EXAMPLES = 20
 # Rows of a batch when no operation has a say: every cell gets an error, or there is none to fill.
 _PLAIN_BATCH_ROWS = 1_000
 _CHUNK_ROWS = 5_000
@@ -94,7 +94,7 @@ async def plan_task(tx: Tx, engine: Engine, operations: Operations, task_id: UUI
     else:
         plan = await _plan_bulk(tx, ground)
     fill = [column for column in columns if column.column_no in plan.targets]
-    found = await datasets.read_examples(tx, dataset, columns, fill, MAX_EXAMPLES)
+    found = await datasets.read_filled(tx, dataset, columns, fill, limit=MAX_EXAMPLES)
     kept |= {
         "targets": list(plan.targets),
         "settled": {"completed": plan.completed, "skipped": plan.skipped},
@@ -124,6 +124,11 @@ async def _begin(tx: Tx, engine: Engine, task: Task, plan: Plan, kept: Mapping[s
     if not plan.batches:
         await ends.complete_empty(tx, task.task_id)
         await datasets.unlock_after_task(tx, task.dataset_id, task.task_id)
+
+
+def make_plan_job(task_id: UUID) -> Job:
+    """The job that plans a task; it goes before imports that wait in the same queue."""
+    return Job(PLAN_JOB, {"taskId": str(task_id)}, priority=1)
 
 
 def make_batch_jobs(task: Task, numbers: Sequence[int]) -> list[Job]:

@@ -14,7 +14,7 @@ from gridmill.datasets import service as datasets
 from gridmill.datasets.errors import DatasetLocked
 from gridmill.datasets.model import Column, Dataset, DatasetType, Reverted, TaskType
 from gridmill.datasets.task_writes import TaskWrites
-from gridmill.engine.port import Engine, Job
+from gridmill.engine.port import Engine
 from gridmill.kit.errors import ValidationFailed
 from gridmill.kit.ids import encode_cell, encode_row, new_uuid7, parse_uuid
 from gridmill.kit.pages import PageQuery, Pagination, decode_cursor, encode_cursor
@@ -30,7 +30,7 @@ from gridmill.tasks.errors import (
     unknown_ids,
 )
 from gridmill.tasks.model import Budget, Operations, Task, TaskKind, TaskLimits, TaskStatus
-from gridmill.tasks.planning import PLAN_JOB
+from gridmill.tasks.planning import make_plan_job
 from gridmill.tasks.repository import batches as batch_rows
 from gridmill.tasks.repository import tasks as repository
 from gridmill.tasks.repository.tasks import NewTask, TaskFilter, UsageDay
@@ -336,7 +336,7 @@ class _Order:
 
 async def _store(tx: Tx, shop: Shop, principal: Principal, dataset: Dataset, order: _Order) -> Task:
     await _check_quota(tx, dataset.workspace_id, shop.limits)
-    (job_id,) = await shop.engine.enqueue(tx, [Job(PLAN_JOB, {"taskId": str(order.task_id)})])
+    (job_id,) = await shop.engine.enqueue(tx, [make_plan_job(order.task_id)])
     return await repository.insert_task(
         tx,
         NewTask(

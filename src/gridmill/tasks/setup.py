@@ -11,6 +11,9 @@ from gridmill.providers.llm.budget import Budget
 from gridmill.providers.llm.model import Usage
 from gridmill.tasks.model import Task
 
+# Examples go into prompts, where longer values would be cut anyway.
+_EXAMPLE_CHARACTERS = 2_000
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -134,12 +137,15 @@ def to_examples(
 
 
 def dump_examples(examples: Sequence[ExampleRow]) -> list[dict[str, Any]]:
-    """Examples as a plan keeps them."""
+    """Examples as a plan keeps them, long values cut."""
     return [
         {
             "rowNo": example.row_no,
             "rowId": example.row_id,
-            "values": dict(example.values),
+            "values": {
+                name: value and value[:_EXAMPLE_CHARACTERS]
+                for name, value in example.values.items()
+            },
             "vouched": sorted(example.vouched),
         }
         for example in examples

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gridmill.datasets import service as datasets
 from gridmill.datasets.model import ColumnMetadata, TaskType
 from gridmill.operations.model import Batch, BatchOutcome, CellError, CellOutcome, CellStatus
 from gridmill.providers.llm.errors import ProviderRefused
@@ -285,6 +286,25 @@ async def test_read_only_columns_are_left_alone_unless_they_are_named(bench: Ben
         done = await bench.wait_for(await bench.start_bulk(dataset, rowIds=[f"{dataset.key}r1"]))
     assert done["progress"]["total"] == 1
     assert done["progress"]["skipped"] == 1
+
+
+async def test_every_batch_gets_the_same_examples_with_vouched_rows_first(bench: Bench) -> None:
+    dataset = await bench.make_dataset(
+        [{"company": "A", "sector": "x" * 5_000}, *({"company": f"C{n}"} for n in range(30))],
+        {"company": TaskType.NONE, "sector": TaskType.ENRICHMENT},
+    )
+    async with bench.database.transaction() as tx:
+        await datasets.edit_cell(tx, bench.principal, dataset, f"{dataset.key}r9c2", "mine")
+    async with bench.working():
+        await bench.wait_for(await bench.start_bulk(dataset))
+    given = [batch.examples for batch in bench.operation.batches]
+    assert len(given) == 3
+    assert given[0] == given[1] == given[2]
+    assert [(row.row_no, row.values["sector"]) for row in given[0]] == [
+        (9, "mine"),
+        (1, "x" * 2_000),
+    ]
+    assert given[0][0].vouched == {"sector"}
 
 
 async def test_a_queued_task_waits_for_a_worker(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """The routes of tasks: what they refuse, list, estimate, retry, undo and report."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import DatasetType, TaskType
 from gridmill.operations.model import Batch, BatchOutcome, CellError, CellOutcome, CellStatus
+from gridmill.tasks.model import TaskLimits
 from tests.support.task_bench import Bench, fill_with_names
 
 pytestmark = pytest.mark.integration
@@ -111,6 +113,28 @@ async def test_a_dataset_whose_operation_is_missing_takes_no_task(
         path = f"/datasets/{dataset.dataset_id}/tasks/{form}"
         reply = await bench.call("POST", path, 422, json=body)
         assert reply["code"] == "INVALID_TASK_FOR_DATASET"
+
+
+async def test_a_workspace_may_have_so_many_open_tasks(bench: Bench) -> None:
+    bench.registry[TaskLimits] = TaskLimits(open_tasks=2)
+    made = [await bench.companies(1) for _ in range(8)]
+    paths = [f"/datasets/{dataset.dataset_id}/tasks/bulk" for dataset in made]
+    replies = await asyncio.gather(*(bench.call("POST", path, json={}) for path in paths))
+    assert sorted(reply["_status"] for reply in replies) == [202] * 2 + [429] * 6
+    refused = next(reply for reply in replies if reply["_status"] == 429)
+    assert refused["code"] == "QUOTA_EXCEEDED"
+    assert refused["details"] == {"quota": "openTasks", "limit": 2}
+    assert len([None for dataset in made if await bench.holder(dataset)]) == 2
+
+
+async def test_a_workspace_may_spend_so_many_tokens_a_month(bench: Bench) -> None:
+    dataset = await bench.companies(10)
+    async with bench.working():
+        await bench.wait_for(await bench.start_bulk(dataset))
+    bench.registry[TaskLimits] = TaskLimits(tokens_per_month=110)
+    path = f"/datasets/{dataset.dataset_id}/tasks/bulk"
+    reply = await bench.call("POST", path, 429, json={})
+    assert reply["details"] == {"quota": "tokensPerMonth", "limit": 110}
 
 
 async def test_tasks_are_listed_newest_first_and_filtered(bench: Bench) -> None:
