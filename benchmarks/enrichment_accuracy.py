@@ -22,7 +22,13 @@ from pathlib import Path
 from gridmill.kit.values import DataType, TypeInference, ValueRules
 from gridmill.operations.enrichment.confidence import FLOOR
 from gridmill.operations.enrichment.learners import memory
-from gridmill.operations.enrichment.learners.table import Prediction, Row, Table, Target
+from gridmill.operations.enrichment.learners.exchange import (
+    Prediction,
+    Question,
+    Row,
+    Table,
+    Target,
+)
 
 BATCH = 500
 
@@ -115,7 +121,7 @@ def fill(case: Case, seed: int) -> list[Prediction]:
         ids = tuple(case.table.row_ids[i] for i in part)
         rows = tuple(case.table.rows[i] for i in part)
         key = f"{case.name} {case.column}"
-        answer = memory.answer(memory.Question(key, seed, target, ids, rows), case.table)
+        answer = memory.answer(Question(key, seed, target, ids, rows), case.table)
         predictions += [said or Prediction(None, 0.0, {}) for said in answer.spread(len(part))]
     return predictions
 

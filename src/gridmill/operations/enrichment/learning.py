@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence
 from gridmill.kit.processes import ProcessPool
 from gridmill.operations.enrichment.asking import Asked, RowState
 from gridmill.operations.enrichment.learners import memory
-from gridmill.operations.enrichment.learners.table import Prediction, Row, Table, Target
+from gridmill.operations.enrichment.learners.exchange import (
+    Answer,
+    Prediction,
+    Question,
+    Row,
+    Table,
+    Target,
+)
 from gridmill.operations.enrichment.outcomes import fail_cell, grade_cell
 from gridmill.operations.model import (
     Batch,
@@ -59,12 +66,12 @@ class LearnerFiller:
         names: tuple[str, ...],
         ids: Sequence[str],
         rows: Sequence[Row],
-    ) -> memory.Answer:
+    ) -> Answer:
         """Ask the child; it is given the training rows only when it does not hold them yet."""
         key = f"{batch.task_id}"
         about = " ".join(filter(None, (column.name, column.description, column.prompt)))
         target = Target(column.name, column.rules, about)
-        question = memory.Question(key, self._seed, target, tuple(ids), tuple(rows))
+        question = Question(key, self._seed, target, tuple(ids), tuple(rows))
         answer = await self._processes.run(
             memory.answer, question, None, seconds=MAX_SECONDS, key=key
         )

@@ -11,6 +11,7 @@ from gridmill.operations.enrichment.learners.classifiers import (
     TextClassifier,
     TreeClassifier,
 )
+from gridmill.operations.enrichment.learners.exchange import Prediction, Row
 from gridmill.operations.enrichment.learners.extracts import ExtractExpert
 from gridmill.operations.enrichment.learners.keys import KeyExpert
 from gridmill.operations.enrichment.learners.meaning import (
@@ -24,17 +25,12 @@ from gridmill.operations.enrichment.learners.opinions import (
     Opinions,
     build_candidates,
 )
+from gridmill.operations.enrichment.learners.samples import Samples, normalise
 from gridmill.operations.enrichment.learners.stack import (
     MIN_CALIBRATION,
     Blend,
     Calibration,
     Matrix,
-)
-from gridmill.operations.enrichment.learners.table import (
-    Prediction,
-    Row,
-    Samples,
-    normalise,
 )
 
 _JUDGED_ROWS = 3_000

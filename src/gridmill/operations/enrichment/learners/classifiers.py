@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridmill.operations.enrichment.learners.columns import ColumnFeatures
+from gridmill.operations.enrichment.learners.exchange import Row
 from gridmill.operations.enrichment.learners.neighbours import TextFeatures
-from gridmill.operations.enrichment.learners.table import Row, Samples
+from gridmill.operations.enrichment.learners.samples import Samples
 
 _FOLDS = 3
 _TEXT_LABELS = 60

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmill.operations.enrichment.learners.table import Row, Samples, normalise
+from gridmill.operations.enrichment.learners.exchange import Row
+from gridmill.operations.enrichment.learners.samples import Samples, normalise
 
 _MAX_CODES = 120
 _MAX_COLUMNS = 60

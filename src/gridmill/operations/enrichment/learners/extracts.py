@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gridmill.kit.values import DataType
-from gridmill.operations.enrichment.learners.table import (
+from gridmill.operations.enrichment.learners.exchange import Row
+from gridmill.operations.enrichment.learners.samples import (
     MAX_CELL_CHARACTERS,
-    Row,
     Samples,
     accept,
     normalise,

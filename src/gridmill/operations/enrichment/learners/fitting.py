@@ -1,14 +1,14 @@
 """Choosing how a column is learnt, and saying why it cannot be."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from gridmill.kit.values import DataType
 from gridmill.operations.enrichment.confidence import FLOOR
 from gridmill.operations.enrichment.learners.categories import CategoryLearner
+from gridmill.operations.enrichment.learners.exchange import Learner, Prediction, Row, Table, Target
 from gridmill.operations.enrichment.learners.meaning import OptionMatcher, choose_text_columns
 from gridmill.operations.enrichment.learners.numbers import NumberLearner
-from gridmill.operations.enrichment.learners.table import Prediction, Row, Samples, Table, Target
+from gridmill.operations.enrichment.learners.samples import Samples
 
 MAX_SAMPLES = 20_000
 _MIN_USEFUL = 0.02
@@ -17,14 +17,6 @@ _CLOSE_BONUS = 0.2
 """By how much a close number has to be surer than an exact one to be preferred."""
 
 _ADVICE = "Configure a model, or fill in some rows to learn from."
-
-
-class Learner(Protocol):
-    """What is kept of a fitted column."""
-
-    def predict(self, row_ids: Sequence[str], rows: Sequence[Row]) -> list[Prediction]:
-        """One prediction a row."""
-        ...
 
 
 def fit(table: Table, target: Target, seed: int) -> Learner | str:

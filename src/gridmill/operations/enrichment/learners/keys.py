@@ -16,7 +16,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmill.operations.enrichment.learners.table import Row, Samples, normalise, split_words
+from gridmill.operations.enrichment.learners.exchange import Row
+from gridmill.operations.enrichment.learners.samples import Samples, normalise, split_words
 
 _ALPHAS = (0.05, 0.3, 1.0, 4.0)
 _SCREENED_ROWS = 5_000

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmill.operations.enrichment.learners.table import Row, Samples, normalise, split_words
+from gridmill.operations.enrichment.learners.exchange import Row
+from gridmill.operations.enrichment.learners.samples import Samples, normalise, split_words
 from gridmill.providers.embeddings.service import embedder
 
 FIT_TEXTS = 300

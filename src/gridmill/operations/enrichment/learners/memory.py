@@ -5,46 +5,20 @@ so, is given it with the next call, and keeps it.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
 
-from gridmill.operations.enrichment.learners.table import Prediction, Row, Table, Target
-
-if TYPE_CHECKING:
-    from gridmill.operations.enrichment.learners.fitting import Learner
-
-    Fitted: TypeAlias = Learner | str
+from gridmill.operations.enrichment.learners.exchange import (
+    Answer,
+    Learner,
+    Question,
+    Table,
+    Target,
+)
 
 _MAX_TABLES = 4
 _MAX_LEARNERS = 64
 
 _tables: OrderedDict[str, Table] = OrderedDict()
-_learners: "OrderedDict[tuple[str, Target], Fitted]" = OrderedDict()
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Rows whose `target` is asked for; `key` names the task, `row_ids[i]` belongs to `rows[i]`."""
-
-    key: str
-    seed: int
-    target: Target
-    row_ids: tuple[str, ...]
-    rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One prediction a row; or `needs_table`; or the `reason` why this column cannot be learnt."""
-
-    predictions: tuple[Prediction, ...] = ()
-    needs_table: bool = False
-    reason: str | None = None
-
-    def spread(self, count: int) -> Sequence[Prediction | None]:
-        """One entry for each of `count` rows: `None` everywhere when nothing was learnt."""
-        return [None] * count if self.reason is not None else self.predictions
+_learners: OrderedDict[tuple[str, Target], Learner | str] = OrderedDict()
 
 
 def answer(question: Question, table: Table | None) -> Answer:

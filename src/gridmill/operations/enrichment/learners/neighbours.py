@@ -8,7 +8,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmill.operations.enrichment.learners.table import Row, Samples, normalise, split_words
+from gridmill.operations.enrichment.learners.exchange import Row
+from gridmill.operations.enrichment.learners.samples import Samples, normalise, split_words
 
 _REFERENCES = 3_000
 _NEIGHBOURS = 8

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from gridmill.kit.values import DataType, fits_integer
 from gridmill.operations.enrichment.learners.columns import ColumnFeatures, read_number
+from gridmill.operations.enrichment.learners.exchange import Prediction, Row
 from gridmill.operations.enrichment.learners.neighbours import TextFeatures
+from gridmill.operations.enrichment.learners.samples import Samples, accept
 from gridmill.operations.enrichment.learners.stack import MIN_CALIBRATION, Calibration
-from gridmill.operations.enrichment.learners.table import Prediction, Row, Samples, accept
 
 _MIN_ROWS = 20
 _MAX_ROWS = 8_000

@@ -7,8 +7,8 @@ import numpy as np
 
 from gridmill.operations.enrichment.learners.extracts import Extract
 from gridmill.operations.enrichment.learners.keys import KeyOpinion
+from gridmill.operations.enrichment.learners.samples import Samples
 from gridmill.operations.enrichment.learners.stack import FEATURES, Matrix, log_odds
-from gridmill.operations.enrichment.learners.table import Samples
 
 _EACH = 6
 _PLACE = {name: place for place, name in enumerate(FEATURES)}

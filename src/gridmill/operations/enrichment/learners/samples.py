@@ -1,52 +1,18 @@
-"""What learners see of a dataset: rows of texts, and the labels of one target column."""
+"""The filled rows of one target column and their labels: what the experts learn from."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from gridmill.kit.values import DataType, ValueRules, coerce, is_empty
-
-Row = tuple[str | None, ...]
-"""A row's texts in the order of the table's columns."""
+from gridmill.operations.enrichment.learners.exchange import Table, Target
 
 _WORDS = re.compile(r"\w+(?:['’]\w+)*")
 MAX_CELL_CHARACTERS = 600
 FOLDS = 10
 """Groups of rows that are left out together. A row alone would be no fair judge: the count of its
 own label, and only that one, would be one short, and a blend learns to read that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows to learn from. `columns` are all columns of the dataset, the targets among them."""
-
-    columns: tuple[str, ...]
-    row_ids: tuple[str, ...]
-    rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The column to learn. `about` is its name, description and prompt in one text."""
-
-    name: str
-    rules: ValueRules
-    about: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """An answer for one row: `value` `None` when there is none, `confidence` from 0 to 1.
-
-    `factors` say what the confidence is made of, `row_ids` the rows that it was learnt from.
-    """
-
-    value: str | None
-    confidence: float
-    factors: dict[str, object]
-    row_ids: tuple[str, ...] = ()
 
 
 def normalise(text: str) -> str:
@@ -58,11 +24,6 @@ def normalise(text: str) -> str:
 def split_words(text: str) -> tuple[str, ...]:
     """The words of a text, folded in case."""
     return tuple(_WORDS.findall(text[:MAX_CELL_CHARACTERS].casefold()))
-
-
-def clean(text: str | None) -> str | None:
-    """`None` for an empty cell."""
-    return None if is_empty(text) else text
 
 
 class Samples:
