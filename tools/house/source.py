@@ -1,7 +1,6 @@
 """What the laws look at: files of the repository, and offences against a law."""
 
 import ast
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 PACKAGE = PurePosixPath("src/gridmill")
+FOLDERS = ("src", "tests", "tools", "benchmarks", "examples")
 ROOMS = frozenset({"auth", "webhooks", "datasources", "datasets", "operations", "tasks"})
 
 
@@ -66,11 +66,13 @@ class Exemption:
 
 
 def list_files(root: Path) -> list[PurePosixPath]:
-    """The repository's files: what git tracks and what it would add."""
-    command = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
-    listed = subprocess.run(command, cwd=root, check=True, capture_output=True).stdout.decode()
-    paths = [PurePosixPath(name) for name in listed.split("\0") if name]
-    return sorted(path for path in set(paths) if (root / path).is_file())
+    """The files of the code folders: git is not asked, it may be absent or refuse to answer."""
+    return sorted(
+        PurePosixPath(path.relative_to(root).as_posix())
+        for folder in FOLDERS
+        for path in (root / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    )
 
 
 def load_sources(root: Path, paths: list[PurePosixPath]) -> Iterator[Source]:

@@ -3,7 +3,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tools.house.__main__ import judge
-from tools.house.source import Exemption, Offence, load_exemptions
+from tools.house.source import Exemption, Offence, list_files, load_exemptions
 
 LONG = Offence("function-size", PurePosixPath("src/gridmill/a.py"), 3, "long", "plan")
 
@@ -33,3 +33,11 @@ def test_an_exception_without_a_reason_is_refused(tmp_path: Path) -> None:
     listed.write_text('[[exception]]\nlaw = "file-size"\npath = "a.py"\nreason = "legacy"\n')
     with pytest.raises(ValueError, match="no reason"):
         load_exemptions(listed)
+
+
+def test_files_are_found_without_git_and_without_caches(tmp_path: Path) -> None:
+    for name in ("src/gridmill/a.py", "src/gridmill/__pycache__/a.pyc", ".venv/b.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert list_files(tmp_path) == [PurePosixPath("src/gridmill/a.py")]
