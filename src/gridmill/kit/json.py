@@ -8,6 +8,7 @@ digits). Writing is orjson's.
 import json
 import math
 import re
+from itertools import accumulate
 from typing import NoReturn
 
 import orjson
@@ -29,7 +30,10 @@ MAX_BODY_BYTES = 8 * 2**20
 MAX_DEPTH = 100
 MAX_INTEGER_DIGITS = 4_000
 
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+# As signed bytes: one deeper, one higher.
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
+_TEXT = re.compile(rb'"[^"]*+"?')
 # Raw control characters are refused by the parser and raw surrogates are no UTF-8, so only an
 # escape can bring what text.check_tree looks for.
 _SUSPICIOUS_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
@@ -77,16 +81,12 @@ def is_too_deep(raw: bytes) -> bool:
     """Whether JSON (well-formed or not) opens over 100 levels of objects and arrays."""
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return False
-    depth = 0
-    for match in _TOKENS.finditer(raw):
-        start = raw[match.start()]
-        if start in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif start in b"]}":
-            depth -= 1
-    return False
+    # Only passes in C: a loop over tokens took half a second for 8 MiB.
+    if b"\\" in raw:
+        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    structure = raw.translate(None, _NOT_STRUCTURE).replace(b'""', b"")
+    steps = _TEXT.sub(b"", structure).translate(_STEPS)
+    return max(accumulate(memoryview(steps).cast("b")), default=0) > MAX_DEPTH
 
 
 def parse_json(raw: bytes) -> object:

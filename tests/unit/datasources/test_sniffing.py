@@ -1,6 +1,7 @@
 """What a file is: from its content, and by its name only where the content leaves it open."""
 
 import io
+import time
 import zipfile
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridmill.datasources.parsing.model import Format, ParseOptions
-from gridmill.datasources.parsing.sniff import Sniffed, sniff_format
+from gridmill.datasources.parsing.sniff import HEAD_BYTES, Sniffed, sniff_format
 
 
 def _sniff(
@@ -122,3 +123,13 @@ def test_any_bytes_are_of_some_kind(raw: bytes, name: str, whole: bool) -> None:
         raw, whole=whole, file_name=name, declared_type="", options=ParseOptions()
     )
     assert (sniffed.format is None) == bool(sniffed.unsupported)
+
+
+@pytest.mark.parametrize(
+    "piece", ["<!--a-->", "<!--", "<a ", '"', '"a",', "a;b,c\td|e\n", " ", "\n", "x-a: b\n", "{ ", "1 ,"]
+)  # fmt: skip
+def test_no_content_makes_the_judgement_slow(piece: str) -> None:
+    raw = (piece.encode() * HEAD_BYTES)[:HEAD_BYTES]
+    started = time.process_time()
+    sniff_format(raw, whole=False, file_name="x", declared_type="", options=ParseOptions())
+    assert time.process_time() - started < 0.5

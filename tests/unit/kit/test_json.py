@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridmill.kit.errors import GridmillError, InvalidJson, InvalidText, PayloadTooLarge
-from gridmill.kit.json import MAX_BODY_BYTES, dump_json_text, parse_request
+from gridmill.kit.json import MAX_BODY_BYTES, dump_json_text, is_too_deep, parse_request
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,18 @@ def test_any_bytes_are_a_value_or_an_error_of_the_contract(raw: bytes) -> None:
     except GridmillError as error:
         status = error.status
     assert status in {200, 400, 422}
+
+
+def _nest(value: object, kinds: str) -> object:
+    for position, kind in enumerate(kinds):
+        value = [value] if kind == "[" else {f'k"[{position}\\': value, "x": "}]"}
+    return value
+
+
+@given(
+    st.text(alphabet="[{", min_size=95, max_size=106),
+    st.sampled_from(["", "]" * 150, '"', "\\", '[{"\\', 'é\\"']),
+)
+def test_depth_is_counted_outside_of_texts_alone(kinds: str, text: str) -> None:
+    raw = json.dumps(_nest([text, [], {}], kinds[1:])).encode()
+    assert is_too_deep(raw) is (len(kinds) + 1 > 100)

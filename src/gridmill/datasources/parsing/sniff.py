@@ -36,9 +36,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"Obj\x01", "Avro"),
 )
 _ZIP_PARTS = ((b"xl/", "XLSX"), (b"word/", "DOCX"), (b"ppt/", "PPTX"), (b"doc.kml", "KMZ"))
-_HTML = re.compile(
-    r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
-)
+_HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _MARKUP = re.compile(r"\s*<(?:\?xml\b|!doctype\b|[a-z_][\w:.-]*(?:\s[^<>]*)?/?>)", re.IGNORECASE)
 _MAIL_HEADER = re.compile(
     r"(?:from|to|subject|date|received|return-path|delivered-to|message-id|mime-version|"
@@ -47,6 +45,7 @@ _MAIL_HEADER = re.compile(
 )
 _JSON_START = re.compile(r"\s*(?:\{\s*(?:[\"}]|$)|\[\s*(?:[\[{\"\]]|$))")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_MARKUP_HEAD = 1 << 14
 _TABLE_NAMES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _TABLE_TYPES = {"text/csv": ",", "text/tab-separated-values": "\t"}
 
@@ -98,8 +97,20 @@ def _name_binary(head: bytes) -> str:
     return ""
 
 
+def _skip_comments(text: str) -> int:
+    """Where a text begins behind blanks and `<!-- comments -->`."""
+    at = 0
+    while True:
+        at = len(text) - len(text[at:].lstrip())
+        end = text.find("-->", at) if text.startswith("<!--", at) else -1
+        if end < 0:
+            return at
+        at = end + 3
+
+
 def _name_markup(text: str) -> str:
-    if _HTML.match(text):
+    text = text[:_MARKUP_HEAD]
+    if _HTML.match(text, _skip_comments(text)):
         return "HTML"
     if _MARKUP.match(text):
         start = text[:4096].lower()
