@@ -79,10 +79,11 @@ class Enrichment:
         stopped = False
         for stage in self._plan_stages(batch):
             groups = self._group(stage, batch)
-            asked = await asyncio.gather(
-                *(self._fill(batch, book, way, columns, states) for way, columns in groups.items())
-            )
-            for part in asked:
+            fills = [
+                asyncio.ensure_future(self._fill(batch, book, way, columns, states))
+                for way, columns in groups.items()
+            ]
+            for part in await _gather_all(fills):
                 cells += part.cells
                 usage += part.usage
                 stopped = stopped or part.stopped
@@ -188,6 +189,17 @@ class Enrichment:
         return Estimate(
             count, prompt, completion, None if price is None else price.cost(prompt, completion)
         )
+
+
+async def _gather_all(fills: Sequence[asyncio.Future[Asked]]) -> list[Asked]:
+    """All results; when one fails the others are stopped before its error is raised."""
+    try:
+        return await asyncio.gather(*fills)
+    except BaseException:
+        for fill in fills:
+            fill.cancel()
+        await asyncio.gather(*fills, return_exceptions=True)
+        raise
 
 
 def _add(first: Estimate, second: Estimate) -> Estimate:
