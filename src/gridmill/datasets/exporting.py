@@ -34,7 +34,6 @@ from gridmill.storage.database import Database, Tx
 
 LINK_KIND = "export"
 _PAGE_ROWS = 1_000
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 
 
@@ -110,11 +109,46 @@ async def open_export(database: Database, link: Link) -> Download:
         if spec.format == "csv"
         else (b"", _make_jsonl(dataset, chosen, spec))
     )
-    return Download(
-        found.file_name,
-        _CONTENT_TYPES[spec.format],
-        _stream(database, dataset, chosen, filter_text=spec.filter, head=head, encode=encode),
-    )
+    if spec.format == "csv" and not spec.include_metadata and len(chosen) > 1:
+        chunks = _stream_plain_csv(database, dataset, chosen, filter_text=spec.filter, head=head)
+    else:
+        chunks = _stream(
+            database, dataset, chosen, filter_text=spec.filter, head=head, encode=encode
+        )
+    return Download(found.file_name, _CONTENT_TYPES[spec.format], chunks)
+
+
+async def _stream_plain_csv(
+    database: Database,
+    dataset: Dataset,
+    chosen: Sequence[Column],
+    *,
+    filter_text: str | None,
+    head: bytes,
+) -> AsyncIterator[bytes]:
+    yield head
+    first = 1
+    while True:
+        async with database.transaction(read_only=True) as tx:
+            columns = await repository.list_columns(tx, dataset.dataset_id)
+            present = {column.column_no: column.in_grid for column in columns}
+            last_row = (await grids.get_state(tx, dataset.grid_no)).last_row
+            if not columns or first > last_row:
+                break
+            chunk = await grids.read_csv(
+                tx,
+                dataset.grid_no,
+                [present.get(column.column_no) for column in chosen],
+                first=first,
+                last=first + _PAGE_ROWS - 1,
+                where=compile_where(columns, filter_text),
+            )
+        if chunk:
+            yield chunk
+        first += _PAGE_ROWS
+    async with database.transaction(read_only=True) as tx:
+        if await repository.find_dataset(tx, dataset.workspace_id, dataset.dataset_id) is None:
+            raise DatasetNotFound
 
 
 async def _stream(
@@ -160,7 +194,7 @@ def _fill(row: Row, numbers: Sequence[int]) -> Row:
 
 def escape_formula(text: str) -> str:
     """A text that no spreadsheet runs: an apostrophe before what could start a formula."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return f"'{text}" if text.startswith(grids.FORMULA_STARTS) else text
 
 
 def _make_csv(columns: Sequence[Column], spec: ExportSpec) -> tuple[bytes, Encode]:
@@ -214,7 +248,7 @@ def _write_csv_metadata(metadata: Mapping[str, Any] | None) -> list[str]:
 
 def _write_csv(rows: Iterable[Sequence[str]]) -> bytes:
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\r\n").writerows(rows)
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
     return buffer.getvalue().encode()
 
 

@@ -1,10 +1,17 @@
+import csv
+import io
+import re
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gridmill.auth import service as auth
 from gridmill.datasets import service
+from gridmill.datasets.errors import DatasetNotFound
+from gridmill.datasets.exporting import escape_formula
 from gridmill.datasets.model import Dataset, TaskType
 from gridmill.kit.http import Download
 from gridmill.kit.ids import encode_column
@@ -66,12 +73,46 @@ async def test_columns_may_go_while_a_file_streams(world: World) -> None:
     assert (len(rest), rest[0]) == (1_500, b'{"a":null,"b":null}')
 
 
-async def test_a_transfer_breaks_off_when_its_dataset_is_deleted(world: World) -> None:
+@pytest.mark.parametrize("file_format", ["csv", "jsonl"])
+async def test_a_transfer_breaks_off_when_its_dataset_is_deleted(
+    world: World, file_format: str
+) -> None:
     dataset = await make(world, 2_500)
-    chunks = (await open_export(world, dataset)).chunks
+    chunks = (await open_export(world, dataset, file_format=file_format)).chunks
     await anext(chunks)
     async with world.database.transaction() as tx:
         await service.delete_dataset(tx, world.jobs, dataset)
-    with pytest.raises(psycopg.Error):
+    with pytest.raises((psycopg.Error, DatasetNotFound)):
         async for _ in chunks:
             pass
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.text("=+-@\t\r\n\"',; aé1\\.", max_size=6)),
+            st.one_of(st.none(), st.sampled_from(["1", "-2", "-2.5", "=1", "-x", "+3", "- 1"])),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+async def test_csv_written_by_the_server_reads_back_escaped(
+    world: World, rows: list[tuple[str | None, str | None]]
+) -> None:
+    source = await world.add_source({"a": DataType.TEXT, "n": DataType.NUMBER}, rows)
+    dataset = await world.create(sources=[source])
+    download = await open_export(world, dataset)
+    raw = b"".join([chunk async for chunk in download.chunks]).decode("utf-8-sig")
+    read = list(csv.reader(io.StringIO(raw, newline="")))[1:]
+    numbers = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+    assert read == [
+        [
+            escape_formula(text or ""),
+            number if number and numbers.fullmatch(number) else escape_formula(number or ""),
+        ]
+        for text, number in rows
+    ]

@@ -10,6 +10,7 @@ from gridmill.storage.grids.conditions import (
     is_empty,
 )
 from gridmill.storage.grids.copying import copy_between, copy_rows, copy_text, insert_rows
+from gridmill.storage.grids.csv_out import FORMULA_STARTS, read_csv
 from gridmill.storage.grids.filtering import compile_filter
 from gridmill.storage.grids.pages import GridPage, Sort, read_page
 from gridmill.storage.grids.rows import (
@@ -34,6 +35,7 @@ from gridmill.storage.grids.tables import (
 )
 
 __all__ = [
+    "FORMULA_STARTS",
     "Condition",
     "GridColumn",
     "GridPage",
@@ -63,6 +65,7 @@ __all__ = [
     "insert_rows",
     "is_empty",
     "mark_write",
+    "read_csv",
     "read_page",
     "read_rows",
     "table",
