@@ -46,6 +46,7 @@ class _Talk:
     price: Price | None
     prompt_tokens: int
     max_tokens: int
+    ticket: int
     own_dialect: Dialect | None = None
     repair: Repair | None = None
     data: Answer | None = None
@@ -72,15 +73,20 @@ class Caller:
         self._url = URL(door.url)
         self._headers = dict(door.headers)
 
-    async def wait_for_room(self) -> None:
+    def take_ticket(self) -> int:
+        """A place in the order of `wait_for_room`, for one list of requests."""
+        return self._lane.take_ticket()
+
+    async def wait_for_room(self, ticket: int) -> None:
         """Return when another request would soon have its turn."""
-        await self._lane.wait_for_room()
+        await self._lane.wait_for_room(ticket)
 
     async def answer(
         self,
         model: str,
         request: ModelRequest,
         *,
+        ticket: int = 0,
         price: Price | None = None,
         budget: Budget | None = None,
         keep: Keep | None = None,
@@ -97,6 +103,7 @@ class Caller:
             price,
             request.tokens,
             request.frame.max_tokens,
+            ticket,
         )
         try:
             while True:
@@ -122,7 +129,7 @@ class Caller:
         entered = False
         began = 0.0
         try:
-            await self._lane.enter(expected, again=talk.calls > 0)
+            await self._lane.enter(expected, ticket=talk.ticket, again=talk.calls > 0)
             entered = True
             began = time.monotonic()
             talk.calls += 1

@@ -57,6 +57,7 @@ class _Flight:
     request: ModelRequest
     landed: asyncio.Future[_Paid]
     waiters: int = 0
+    ticket: int = 0
     task: asyncio.Task[None] | None = field(default=None)
 
 
@@ -259,11 +260,13 @@ class Gateway:
             else:
                 missing.append(flight)
         caller = self._callers[terms.ref.provider]
+        ticket = caller.take_ticket()
         for number, flight in enumerate(missing, 1):
             if number % _STARTED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-                await caller.wait_for_room()
+                await caller.wait_for_room(ticket)
             if flight.waiters:
+                flight.ticket = ticket
                 flight.task = self._run(self._fly(flight), [flight])
 
     def _run(
@@ -282,11 +285,12 @@ class Gateway:
 
     async def _fly(self, flight: _Flight) -> None:
         try:
-            self._land(flight, await self._pay(flight.request, flight.key, flight.terms))
+            self._land(flight, await self._pay(flight.request, flight))
         except Exception as error:  # noqa: BLE001 - raised where the flight is awaited
             self._land(flight, error)
 
-    async def _pay(self, request: ModelRequest, key: bytes, terms: _Terms) -> _Paid:
+    async def _pay(self, request: ModelRequest, flight: _Flight) -> _Paid:
+        key, terms = flight.key, flight.terms
         ref = terms.ref
 
         async def keep(answer: Answer, usage: Usage) -> None:
@@ -305,6 +309,7 @@ class Gateway:
         return await self._callers[ref.provider].answer(
             ref.model,
             request,
+            ticket=flight.ticket,
             price=self._prices.find(ref.provider, ref.model),
             budget=terms.budget,
             keep=keep if terms.keep else None,
@@ -342,7 +347,7 @@ class Gateway:
                 usage = FROM_CACHE
                 if not _fits(request, answer):
                     # Equal questions under unequal rules: this one is asked on its own.
-                    answer, usage = await self._pay(request, flight.key, flight.terms)
+                    answer, usage = await self._pay(request, flight)
         except ModelError as error:
             if payer:
                 return error

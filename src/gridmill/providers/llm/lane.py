@@ -4,8 +4,10 @@ import asyncio
 import logging
 import math
 import time
-from collections import deque
+from bisect import bisect_right, insort
+from dataclasses import dataclass
 from enum import Enum
+from itertools import count
 from uuid import UUID
 
 from gridmill.providers.llm.model import Limits
@@ -20,8 +22,8 @@ _SHORTEST_WAIT = 0.02
 _AFTER_FAULT = 1.0
 _LONGEST_HOLD = 2.0
 _CHUNK_SECONDS = 0.5
-# So many callers stand ready for the next free slots; the rest is told to come later.
-_STAND_READY = 16
+# So many callers of one list stand ready for the next free slots; the rest is told to come later.
+_STAND_READY = 32
 # A grant is used up to this long before its end: the call's way to the provider takes time too.
 _MARGIN = 0.5
 
@@ -34,6 +36,19 @@ class Signal(Enum):
     GOOD = "good"
     BAD = "bad"
     NONE = "none"
+
+
+# Before every ticket.
+_AGAIN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    """A call that waits for a slot; a lower `rank` goes first."""
+
+    rank: int
+    slot: asyncio.Future[None]
+    tokens: float
 
 
 class Lane:
@@ -50,7 +65,7 @@ class Lane:
         self._limiter = limiter
         self._holder = holder
         self._pace = Pace(limits.max_concurrency)
-        self._waiters: deque[tuple[asyncio.Future[None], float]] = deque()
+        self._waiters: list[_Waiter] = []
         self._in_use = 0
         self._usual = 0.0
         self._peak = 0
@@ -67,33 +82,46 @@ class Lane:
         self._keeper: asyncio.Task[None] | None = None
         self._nudge = asyncio.Event()
         self._wake: asyncio.TimerHandle | None = None
-        self._shut_out: list[asyncio.Future[None]] = []
+        self._tickets = count()
+        self._shut_out: list[tuple[int, asyncio.Future[None]]] = []
 
     @property
     def in_use(self) -> int:
         """Calls that run."""
         return self._in_use
 
-    async def wait_for_room(self) -> None:
-        """Return when the queue is short, so that a long list is not made ready all at once."""
-        while len(self._waiters) >= _STAND_READY:
+    def take_ticket(self) -> int:
+        """A place in the order of `wait_for_room`, for one list of calls."""
+        return next(self._tickets)
+
+    async def wait_for_room(self, ticket: int) -> None:
+        """Return when the queue is short, so that a long list is not made ready all at once.
+
+        Older tickets go first: lists end one after another, and what follows on each (a batch's
+        write) is not left for the end of all.
+        """
+        while self._count_ahead(ticket) >= _STAND_READY:
             room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._shut_out.append(room)
+            insort(self._shut_out, (ticket, room), key=_by_ticket)
             await room
 
-    async def enter(self, tokens: float, *, again: bool = False) -> None:
+    def _count_ahead(self, ticket: int) -> int:
+        return bisect_right(self._waiters, ticket, key=_by_rank)
+
+    async def enter(self, tokens: float, *, ticket: int = 0, again: bool = False) -> None:
         """Wait for a slot for a call of about `tokens` tokens; every `enter` is ended by `leave`.
 
-        One that was here before goes `again` before those that wait for their first call.
+        One that was here before goes `again` before those that wait for their first call; these
+        go in the order of their tickets.
         """
         if (again or not self._waiters) and self._may_start(tokens):
             self._start(tokens)
             return
         slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if again:
-            self._waiters.appendleft((slot, tokens))
+            self._waiters.insert(0, _Waiter(_AGAIN, slot, tokens))
         else:
-            self._waiters.append((slot, tokens))
+            insort(self._waiters, _Waiter(ticket, slot, tokens), key=_by_rank)
         self._arrange()
         try:
             await slot
@@ -159,21 +187,27 @@ class Lane:
     def _pump(self) -> None:
         waiters = self._waiters
         while waiters:
-            slot, tokens = waiters[0]
-            if slot.done():
-                waiters.popleft()
-            elif self._may_start(tokens):
-                waiters.popleft()
-                self._start(tokens)
-                slot.set_result(None)
+            first = waiters[0]
+            if first.slot.done():
+                del waiters[0]
+            elif self._may_start(first.tokens):
+                del waiters[0]
+                self._start(first.tokens)
+                first.slot.set_result(None)
             else:
                 self._arrange()
                 break
-        if self._shut_out and len(waiters) < _STAND_READY:
-            for room in self._shut_out:
-                if not room.done():
-                    room.set_result(None)
-            self._shut_out.clear()
+        if self._shut_out:
+            self._let_in()
+
+    def _let_in(self) -> None:
+        left: list[tuple[int, asyncio.Future[None]]] = []
+        for ticket, room in self._shut_out:
+            if self._count_ahead(ticket) >= _STAND_READY:
+                left.append((ticket, room))
+            elif not room.done():
+                room.set_result(None)
+        self._shut_out = left
 
     def _arrange(self) -> None:
         """See that what the first waiter lacks will come."""
@@ -189,7 +223,9 @@ class Lane:
                 loop = asyncio.get_running_loop()
                 self._wake = loop.call_later(self._pace.paused_until - now + 0.001, self._resume)
             return
-        short = self._requests < 1.0 or self._tokens < min(self._waiters[0][1], self._token_burst)
+        short = self._requests < 1.0 or self._tokens < min(
+            self._waiters[0].tokens, self._token_burst
+        )
         wanted = min(self._in_use + len(self._waiters), self._limits.max_concurrency)
         untold = self._in_use >= self._granted and wanted > self._asked_for
         if short or untold or now >= self._valid_until:
@@ -247,7 +283,7 @@ class Lane:
             requests = max(waiting, self._started, ahead) - self._requests
         if self._limits.tokens_per_minute is not None:
             ahead = self._limits.tokens_per_minute / 60 * _CHUNK_SECONDS
-            head = self._waiters[0][1] if waiting else 0.0
+            head = self._waiters[0].tokens if waiting else 0.0
             each = self._spent_tokens / self._started if self._started else head
             tokens = max(head, each * waiting, self._spent_tokens, ahead) - self._tokens
         self._started = 0
@@ -293,13 +329,21 @@ class Lane:
         """Stop the keeper and give the grant back. Waiters are cancelled."""
         if self._wake is not None:
             self._wake.cancel()
-        for room in self._shut_out:
+        for _, room in self._shut_out:
             room.cancel()
         while self._waiters:
-            self._waiters.popleft()[0].cancel()
+            self._waiters.pop().slot.cancel()
         if self._keeper is None:
             return
         self._keeper.cancel()
         await asyncio.gather(self._keeper, return_exceptions=True)
         self._keeper = None
         await self._give_back()
+
+
+def _by_ticket(waiting: tuple[int, asyncio.Future[None]]) -> int:
+    return waiting[0]
+
+
+def _by_rank(waiter: _Waiter) -> int:
+    return waiter.rank
