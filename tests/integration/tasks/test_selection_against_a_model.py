@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import (
     ColumnMetadata,
+    Dataset,
     DatasetLimits,
     DatasetType,
     NewColumn,
@@ -170,8 +171,7 @@ async def test_a_task_takes_exactly_the_cells_that_the_rules_name(
             raise Undo
 
 
-async def take(tx: Tx, bench: Bench, table: Table, ask: Ask) -> tuple[set[Cell], int] | None:
-    """The cells that a task's batches load, and what it counts as skipped."""
+async def make_dataset(tx: Tx, bench: Bench, table: Table) -> Dataset:
     columns = [
         NewColumn(
             f"column {number}",
@@ -189,9 +189,16 @@ async def take(tx: Tx, bench: Bench, table: Table, ask: Ask) -> tuple[set[Cell],
     ]
     if rows:
         await datasets.insert_rows(tx, bench.principal, dataset, rows, DatasetLimits())
-    key = dataset.key
     if table.deleted:
-        await datasets.delete_rows(tx, dataset, [f"{key}r{n}" for n in table.deleted])
+        gone = [f"{dataset.key}r{n}" for n in table.deleted]
+        await datasets.delete_rows(tx, dataset, gone)
+    return dataset
+
+
+async def take(tx: Tx, bench: Bench, table: Table, ask: Ask) -> tuple[set[Cell], int] | None:
+    """The cells that a task's batches load, and what it counts as skipped."""
+    dataset = await make_dataset(tx, bench, table)
+    key = dataset.key
     asked = SelectionRequest(
         None if ask.cells is None else [f"{key}r{r}c{c}" for r, c in ask.cells],
         None if ask.columns is None else [f"{key}c{c}" for c in ask.columns],
