@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from datetime import datetime
 from typing import Any
 
 from benchmarks.support import Server, cpu_seconds, running_model, running_server, wait_for
@@ -35,11 +36,15 @@ def settings(url: str) -> dict[str, str]:
 
 
 def run_task(server: Server, dataset: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    """A bulk task over the whole dataset and its wall seconds, from POST to its end."""
-    started = time.perf_counter()
+    """A bulk task over the whole dataset and its wall seconds, from POST to its `completedAt`.
+
+    The end is the server's own word, on the same clock, so that asking for it need not be so
+    frequent that it takes the processor from what is measured.
+    """
+    started = time.time()
     task = server.call("POST", f"/datasets/{dataset['datasetId']}/tasks/bulk", json={})
     task = server.wait_for_task(dataset["datasetId"], task["taskId"])
-    return task, time.perf_counter() - started
+    return task, datetime.fromisoformat(task["completedAt"]).timestamp() - started
 
 
 def speed() -> None:

@@ -21,14 +21,14 @@ TICKS = os.sysconf("SC_CLK_TCK")
 T = TypeVar("T")
 
 
-def wait_for(check: Callable[[], T | None], seconds: float, what: str) -> T:
+def wait_for(check: Callable[[], T | None], seconds: float, what: str, pause: float = 0.005) -> T:
     """What `check` gives once it is true; `TimeoutError` after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = check()
         if found:
             return found
-        time.sleep(0.005)
+        time.sleep(pause)
     raise TimeoutError(what)
 
 
@@ -131,7 +131,7 @@ class Server:
             task = self.call("GET", f"/datasets/{dataset_id}/tasks/{task_id}")
             return task if task["status"] in {"completed", "failed", "cancelled"} else None
 
-        return wait_for(ended, seconds, "task")
+        return wait_for(ended, seconds, "task", pause=0.1)
 
     def stop(self) -> None:
         """SIGTERM, and wait for its end."""

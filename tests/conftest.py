@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from gridmill.storage.database import Database
 from tests.support.postgres import Server, serve_tests
+
+# How fast examples come depends on what else the machine does, and is no property of the code.
+settings.register_profile("gridmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gridmill")
 
 _KINDS = frozenset({"unit", "integration", "acceptance", "migration"})
 _HERE = Path(__file__).parent

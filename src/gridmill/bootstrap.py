@@ -107,7 +107,13 @@ async def open_worker(settings: Settings, database_url: str) -> AsyncGenerator[W
     """A worker's parts over a prepared database; closed at exit."""
     parsers = ProcessPool(_PARSERS, memory_bytes=_PARSER_BYTES, calls_per_child=1)
     async with (
-        _open_core(settings, database_url, "gridmill worker") as core,
+        # A task's first batches start together: none of them waits for a connection to be made.
+        _open_core(
+            settings,
+            database_url,
+            "gridmill worker",
+            ready_connections=settings.worker_concurrency + _DEFAULT_SLOTS,
+        ) as core,
         _closing(parsers.close),
     ):
         database, engine = core.database, core.engine
@@ -132,10 +138,13 @@ class _Core:
 
 
 @asynccontextmanager
-async def _open_core(settings: Settings, database_url: str, name: str) -> AsyncGenerator[_Core]:
+async def _open_core(
+    settings: Settings, database_url: str, name: str, *, ready_connections: int = 1
+) -> AsyncGenerator[_Core]:
     async with AsyncExitStack() as stack:
+        most = settings.database_connections
         database = await Database.open(
-            database_url, max_size=settings.database_connections, name=name
+            database_url, min_size=min(ready_connections, most), max_size=most, name=name
         )
         stack.push_async_callback(database.close)
         gateway = _make_gateway(settings, database)

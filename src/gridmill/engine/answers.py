@@ -53,19 +53,19 @@ class PostgresAnswers:
             return
         # In one order for everyone, so that two workers with the same answers never deadlock.
         rows = sorted(answers, key=lambda answer: (answer.workspace_id, answer.key))
-        async with self._database.transaction() as tx:
-            await tx.execute(
-                _SAVE,
-                (
-                    [row.workspace_id for row in rows],
-                    [row.key for row in rows],
-                    [row.provider for row in rows],
-                    [row.model for row in rows],
-                    [msgspec.json.encode(row.data).decode() for row in rows],
-                    [row.prompt_tokens for row in rows],
-                    [row.completion_tokens for row in rows],
-                ),
-            )
+        # Every call waits in its slot for this: one round trip, not three.
+        await self._database.run_alone(
+            _SAVE,
+            (
+                [row.workspace_id for row in rows],
+                [row.key for row in rows],
+                [row.provider for row in rows],
+                [row.model for row in rows],
+                [msgspec.json.encode(row.data).decode() for row in rows],
+                [row.prompt_tokens for row in rows],
+                [row.completion_tokens for row in rows],
+            ),
+        )
 
     async def forget(self, before: datetime) -> int:
         """Delete the answers saved before a moment; how many there were."""

@@ -2,11 +2,11 @@
 
 import asyncio
 import select
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Self, TypeAlias
+from typing import LiteralString, Self, TypeAlias
 
 import psycopg
 from psycopg import AsyncConnection, IsolationLevel
@@ -133,6 +133,14 @@ class Database:
                         (_milliseconds(statement_timeout),),
                     )
                 yield connection
+
+    async def run_alone(self, statement: LiteralString, values: Sequence[object]) -> None:
+        """One statement that is a transaction by itself: one round trip instead of three.
+
+        Raises `Unavailable` as `transaction` does.
+        """
+        async with _unavailable_on_outage(), self._borrow() as connection:
+            await connection.execute(statement, values)
 
     @asynccontextmanager
     async def _borrow(self) -> AsyncGenerator[Tx]:
