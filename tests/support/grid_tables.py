@@ -22,7 +22,9 @@ COLUMNS = {"name": TEXT, "size": NUMBER, "day": GridColumn(3, DataType.DATE)}
 
 
 HYPOTHESIS = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

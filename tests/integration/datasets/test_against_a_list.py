@@ -39,7 +39,9 @@ class Rollback(Exception):
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(STEPS, max_size=12))
 async def test_random_work_agrees_with_a_list(world: World, steps: list[tuple[str, Any]]) -> None:

@@ -156,7 +156,9 @@ async def bench(module_database_url: str) -> AsyncGenerator[Bench]:
 
 
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(case=cases())
 async def test_a_task_takes_exactly_the_cells_that_the_rules_name(

@@ -103,7 +103,10 @@ _SCALARS = st.none() | st.booleans() | st.integers() | _JSON_TEXT
 _RECORDS = st.lists(st.dictionaries(st.sampled_from("abcdé"), _SCALARS, max_size=4), max_size=8)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=60,
+)
 @given(
     records=_RECORDS,
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),

@@ -179,7 +179,10 @@ def _tables(draw: st.DrawFn) -> list[list[str]]:
     return draw(st.lists(st.lists(_CELL, min_size=width, max_size=width), max_size=6))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=60,
+)
 @given(
     table=_tables(),
     delimiter=st.sampled_from(",;\t|"),
@@ -217,7 +220,10 @@ def test_any_table_is_read_back_from_any_dialect_and_encoding(  # noqa: PLR0917 
     assert reading.rows == [[cell or None for cell in row] for row in table]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=60,
+)
 @given(
     raw=st.one_of(
         st.binary(max_size=80), st.text(alphabet='a1,;\t|"\n\r\0 \\é', max_size=40).map(str.encode)

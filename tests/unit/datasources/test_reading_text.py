@@ -19,7 +19,10 @@ def test_a_text_is_a_document_of_pages(tmp_path: Path) -> None:
     assert reading.parsed.pages == 4
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=25,
+)
 @given(
     st.lists(
         st.sampled_from(["word ", "\n", "\n\n", "\r\n", "é" * 700, "x" * 3_000, "\f", "."]),
