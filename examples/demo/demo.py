@@ -27,6 +27,7 @@ from rich.table import Table
 
 PENGUINS = Path(__file__).with_name("penguins.csv")
 TARGETS = ("species", "sex")
+SHOWN = ("island", "bill_length_mm", "body_mass_g", *TARGETS)
 HIDE_EVERY = 3
 START_SECONDS = 120
 TASK_SECONDS = 300
@@ -136,18 +137,15 @@ def follow(client: httpx.Client, dataset_id: str, task_id: str) -> None:
 
 def show(data: dict[str, Any], hidden: Hidden) -> None:
     """A few finished rows, the filled cells with their confidence and whether they are right."""
-    names = [column["name"] for column in data["columns"]]
-    table = Table(title="Filled cells (confidence, then ✓ right or ✗ wrong)")
-    for name in names:
-        table.add_column(name)
+    names: list[str] = [column["name"] for column in data["columns"]]
     rows: list[list[dict[str, Any]]] = data["data"]
-    for index, cells in list(enumerate(rows))[150:162]:
-        table.add_row(
-            *(
-                render(cell, hidden.truth.get((index, name)))
-                for name, cell in zip(names, cells, strict=True)
-            )
-        )
+    table = Table(title="Filled cells: value, confidence, then ✓ right or ✗ wrong")
+    for name in SHOWN:
+        table.add_column(name)
+    for index in range(150, 162):
+        cells = (rows[index][names.index(name)] for name in SHOWN)
+        truths = (hidden.truth.get((index, name)) for name in SHOWN)
+        table.add_row(*map(render, cells, truths))
     console.print(table)
 
 
@@ -177,8 +175,9 @@ def measure(data: dict[str, Any], hidden: Hidden) -> bool:
         answered_at_all = answered_at_all or bool(given)
         console.print(
             f"[bold]{column}[/bold]: {len(given)} of {len(asked)} hidden cells answered, "
-            f"{right} right ({right / max(1, len(given)):.0%}); "
-            f"stated confidence {stated / max(1, len(given)):.0%}"
+            f"{right / max(1, len(given)):.0%} of them right at a mean "
+            f"confidence of {stated / max(1, len(given)):.0%}",
+            soft_wrap=True,
         )
     return answered_at_all
 
@@ -224,7 +223,12 @@ def run(client: httpx.Client, hidden: Hidden) -> None:
     data = call(client, "GET", f"/datasets/{dataset_id}/data", params={"limit": 1000})
     show(data, hidden)
     answered = measure(data, hidden)
-    console.print(f"Task {task['status']} in {task['durationMs'] / 1000:.1f} s: {task['results']}")
+    results = task["results"]
+    console.print(
+        f"Task {task['status']} in {task['durationMs'] / 1000:.1f} s: {results['cellsWritten']} cells "
+        f"written, {results['cellsNeedingReview']} of them marked for review",
+        soft_wrap=True,
+    )
     if task["status"] != "completed" or not answered:
         raise SystemExit("The demo's task did not do its work.")
 
