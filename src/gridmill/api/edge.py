@@ -10,6 +10,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gridmill.api.draining import UnreadBody
 from gridmill.api.errors import internal_error, render_error
 from gridmill.api.metrics import Metrics
 from gridmill.api.routes import RouteTable
@@ -38,13 +39,14 @@ class Edge:
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        reply = _Reply(send, request_id, bodiless=scope["method"] == "HEAD")
+        body = UnreadBody(scope, receive)
+        reply = _Reply(send, request_id, body, bodiless=scope["method"] == "HEAD")
         method = scope["method"]
         if method == "HEAD":
             scope["method"] = "GET"
         started = time.perf_counter()
         try:
-            await self._serve(scope, receive, reply)
+            await self._serve(scope, body.receive, reply)
         finally:
             self._tell(scope, method, reply.status, time.perf_counter() - started)
 
@@ -96,8 +98,9 @@ class _HeadAnswered(OSError):
 class _Reply:
     """The sending side: adds the request id, notes the status, drops the body of a HEAD."""
 
-    def __init__(self, send: Send, request_id: str, *, bodiless: bool) -> None:
+    def __init__(self, send: Send, request_id: str, body: UnreadBody, *, bodiless: bool) -> None:
         self._send = send
+        self._body = body
         self._bodiless = bodiless
         self.request_id = request_id
         self.started = False
@@ -118,8 +121,13 @@ class _Reply:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             if message.get("more_body"):
                 raise _HeadAnswered
-        else:
+        elif message.get("more_body") or not self._body.is_waiting:
             await self._send(message)
+        else:
+            # All of the reply goes out, but the connection stays open until the client is done.
+            await self._send({**message, "more_body": True})
+            await self._body.discard()
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _send_farewell(scope: Scope, receive: Receive, reply: _Reply) -> None:
