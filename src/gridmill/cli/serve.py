@@ -12,6 +12,7 @@ import typer
 import uvicorn
 
 from gridmill.api.app import create_app
+from gridmill.api.protocol import HEAD_BYTES, Protocol
 from gridmill.bootstrap import ApiParts, open_api, prepare_database
 from gridmill.cli.first_key import FILE_NAME, ensure_first_key
 from gridmill.cli.running import CommandFailed
@@ -84,6 +85,8 @@ async def _serve_api(
 def _make_config(parts: ApiParts) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(parts),
+        http=Protocol,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         log_config=None,
         access_log=False,
         server_header=False,

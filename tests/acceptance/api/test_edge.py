@@ -1,6 +1,7 @@
 """What the running server answers before any room is asked."""
 
 import asyncio
+import json
 import socket
 from urllib.parse import urlsplit
 
@@ -109,3 +110,34 @@ def test_what_is_no_http_does_no_harm(server: Served) -> None:
             raw_client.shutdown(socket.SHUT_WR)
             assert b" 500 " not in raw_client.recv(200)
     assert httpx2.get(f"{server.url}/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",
+        b"GET /" + b"a" * 300_000,
+        b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_in_the_one_shape(server: Served, raw: bytes) -> None:
+    place = urlsplit(server.url)
+    with socket.create_connection((place.hostname, place.port or 0), timeout=5) as raw_client:
+        raw_client.sendall(raw)
+        reply = b""
+        while piece := raw_client.recv(65_536):
+            reply += piece
+    head, _, body = reply.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"x-request-id: " in head
+    assert json.loads(body) == {
+        "error": "Invalid HTTP request received.",
+        "code": "BAD_REQUEST",
+        "details": {},
+    }
+
+
+async def test_a_long_filter_fits_into_the_url(client: httpx2.AsyncClient) -> None:
+    response = await client.get("/datasources", params={"contentType": "é" * 10_000})
+    assert (response.status_code, response.json()["code"]) == (422, "VALIDATION_ERROR")
