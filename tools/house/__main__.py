@@ -16,8 +16,10 @@ LAWS = (
     homes.check_sql_home,
     homes.check_environment,
     homes.check_transaction_ends,
+    homes.check_transaction_starts,
     homes.check_construction,
     furniture.check_room_entrance,
+    furniture.check_test_sleep,
 )
 
 

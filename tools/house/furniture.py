@@ -45,6 +45,37 @@ def check_room_entrance(source: Source) -> Iterator[Offence]:
         yield Offence("room-entrance", source.path, 1, "holds a docstring only")
 
 
+def check_test_sleep(source: Source) -> Iterator[Offence]:
+    """A test waits for a condition: a time is too short on a slow machine, too long on others."""
+    if source.path.parts[0] != "tests":
+        return
+    for function in ast.walk(source.tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if function.name.startswith("test_"):
+            for call in _find_sleeps(function):
+                message = f"{function.name} sleeps; see tests.support.waiting"
+                yield Offence("test-sleep", source.path, call.lineno, message, function.name)
+
+
+def _find_sleeps(node: ast.AST) -> Iterator[ast.Call]:
+    """Calls that pass time, but for loops that ask again and functions that only pretend to work."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.While | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(child, ast.Call) and _is_sleep(child):
+            yield child
+        yield from _find_sleeps(child)
+
+
+def _is_sleep(call: ast.Call) -> bool:
+    """`sleep(0)` only lets others run."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    name = call.func.id if isinstance(call.func, ast.Name) else name
+    argument = call.args[0] if call.args else None
+    return name == "sleep" and not (isinstance(argument, ast.Constant) and argument.value == 0)
+
+
 def check_contracts(paths: Iterable[PurePosixPath], project: str) -> Iterator[Offence]:
     """Every repository and every operation has its contract in pyproject.toml."""
     contracts: list[dict[str, Any]] = tomllib.loads(project)["tool"]["importlinter"]["contracts"]

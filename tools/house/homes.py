@@ -82,6 +82,23 @@ def check_transaction_ends(source: Source) -> Iterator[Offence]:
             yield Offence("transaction-end", source.path, line, message)
 
 
+def check_transaction_starts(source: Source) -> Iterator[Offence]:
+    """A room is given its transaction; only its jobs, and what outlives a request, open their own."""
+    inside = source.inside
+    if source.room is None or inside is None or inside.name == "jobs.py":
+        return
+    for node in ast.walk(source.tree):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "transaction"
+            # Of a transaction it is a savepoint, which ends within it.
+            and not (isinstance(node.func.value, ast.Name) and node.func.value.id == "tx")
+        ):
+            message = "rooms are given their transaction"
+            yield Offence("transaction-start", source.path, node.lineno, message)
+
+
 def check_construction(source: Source) -> Iterator[Offence]:
     """What lives as long as its process is constructed in bootstrap, or in its one home."""
     inside = source.inside

@@ -8,6 +8,7 @@ from tools.house.furniture import (
     check_names,
     check_packages,
     check_room_entrance,
+    check_test_sleep,
 )
 from tools.house.source import Source
 
@@ -88,3 +89,23 @@ def test_an_address_in_the_lock_is_an_offence(line: str) -> None:
 def test_a_lock_of_names_and_hashes_is_none() -> None:
     text = "a==1.0 ; python_version >= '3.11' \\\n    --hash=sha256:00ff\n"
     assert not list(check_lock(PurePosixPath("requirements.lock"), text))
+
+
+@pytest.mark.parametrize("call", ["asyncio.sleep(0.1)", "time.sleep(pause)", "sleep(1)"])
+def test_a_test_that_sleeps_is_an_offence(call: str) -> None:
+    text = f"async def test_a():\n    for _ in range(3):\n        {call}\n"
+    found = list(check_test_sleep(Source(PurePosixPath("tests/unit/test_a.py"), text)))
+    assert [(o.law, o.line, o.subject) for o in found] == [("test-sleep", 3, "test_a")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    await asyncio.sleep(0)\n",
+        "    while not done():\n        time.sleep(0.02)\n",
+        "    async def answer(batch):\n        await asyncio.sleep(60)\n",
+    ],
+)
+def test_letting_others_run_asking_again_and_pretending_to_work_are_none(body: str) -> None:
+    source = Source(PurePosixPath("tests/unit/test_a.py"), f"async def test_a():\n{body}")
+    assert not list(check_test_sleep(source))

@@ -7,6 +7,7 @@ from tools.house.homes import (
     check_environment,
     check_sql_home,
     check_transaction_ends,
+    check_transaction_starts,
 )
 from tools.house.source import Source
 
@@ -90,3 +91,20 @@ def test_code_outside_the_package_may_do_as_it_likes() -> None:
     test = Source(PurePosixPath("tests/unit/test_a.py"), text)
     for law in (check_sql_home, check_environment, check_transaction_ends, check_construction):
         assert not list(law(test))
+
+
+def test_a_room_that_opens_a_transaction_is_an_offence() -> None:
+    text = "async def f(database):\n    async with database.transaction(read_only=True) as tx:\n        ..."
+    found = list(check_transaction_starts(source("tasks/service.py", text)))
+    assert [o.law for o in found] == ["transaction-start"]
+
+
+@pytest.mark.parametrize("path", ["tasks/jobs.py", "api/access.py", "engine/answers.py"])
+def test_a_job_and_what_is_no_room_may_open_one(path: str) -> None:
+    text = "async def f(database):\n    async with database.transaction() as tx:\n        ..."
+    assert not list(check_transaction_starts(source(path, text)))
+
+
+def test_a_savepoint_is_no_transaction_of_its_own() -> None:
+    text = "async def f(tx):\n    async with tx.transaction():\n        ..."
+    assert not list(check_transaction_starts(source("tasks/service.py", text)))
