@@ -206,7 +206,7 @@ class EmbeddedPostgres:
 
     async def _make_database(self) -> None:
         url = format_url(self._port, self._password, "postgres")
-        connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=5)
         async with connection:
             found = await connection.execute(
                 "SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)
