@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapp
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from gridmill.auth import service as auth
-from gridmill.auth.model import Link
+from gridmill.auth.model import Link, Principal
 from gridmill.datasets import jobs as dataset_jobs
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import DatasetLimits, TaskType
@@ -27,7 +28,7 @@ from gridmill.providers.llm.gateway import Gateway
 from gridmill.providers.llm.model import Access, Limits, ModelRef
 from gridmill.providers.llm.prices import Price
 from gridmill.settings import Settings
-from gridmill.storage.database import Database
+from gridmill.storage.database import Database, Tx
 from gridmill.storage.migrate import migrate
 from gridmill.tasks import jobs as task_jobs
 from gridmill.tasks.model import Operations, TaskLimits
@@ -89,6 +90,7 @@ async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiP
             registry={
                 Database: database,
                 Engine: core.engine,
+                auth.DatasetFinder: _find_dataset,
                 Operations: core.operations,
                 DatasetLimits: _dataset_limits(settings),
                 TaskLimits: TaskLimits(settings.quota_open_tasks, settings.quota_tokens_per_month),
@@ -158,6 +160,10 @@ async def _open_core(
             check_model=lambda model: _check_model(gateway, model),
         )
         yield _Core(database, ProcrastinateEngine(), operations)
+
+
+async def _find_dataset(tx: Tx, principal: Principal, dataset_id: str) -> UUID:
+    return (await datasets.get_dataset(tx, principal, dataset_id)).dataset_id
 
 
 def _dataset_limits(settings: Settings) -> DatasetLimits:

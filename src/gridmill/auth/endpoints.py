@@ -7,7 +7,7 @@ from gridmill.auth import service
 from gridmill.auth.errors import KeyNotFound
 from gridmill.auth.model import Scope
 from gridmill.auth.schemas import KeyCreate, KeyList, KeyWithSecret, to_item
-from gridmill.kit.http import CallDep, ListQuery, no_content, operation, reply
+from gridmill.kit.http import CallDep, EmptyBody, ListQuery, no_content, operation, reply
 
 router = APIRouter()
 
@@ -22,13 +22,17 @@ async def create_key(call: CallDep) -> Response:
     """Make an API key. The reply is the only place where the key itself is ever shown."""
     principal = service.principal_of(call)
     body = await call.body(KeyCreate)
+    tx = await call.tx()
+    find_dataset = call.service(service.DatasetFinder)
     key, text = await service.create_key(
-        await call.tx(),
+        tx,
         principal.workspace_id,
         body.name,
         body.scopes,
         expires_at=body.expires_at,
-        dataset_ids=body.dataset_uuids,
+        dataset_ids=None
+        if body.dataset_ids is None
+        else [await find_dataset(tx, principal, dataset_id) for dataset_id in body.dataset_ids],
     )
     return reply({**to_item(key), "key": text}, 201)
 
@@ -50,6 +54,7 @@ async def list_keys(call: CallDep) -> Response:
 async def rotate_key(call: CallDep, key_id: str) -> Response:
     """Put a new secret behind a key. The old one stops at once; the new one is shown this once."""
     key, text = await service.rotate_key(await call.tx(), service.principal_of(call), key_id)
+    await call.body(EmptyBody, optional=True)
     return reply({**to_item(key), "key": text})
 
 

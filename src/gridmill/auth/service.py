@@ -5,6 +5,7 @@ import binascii
 import hmac
 from collections.abc import Collection
 from datetime import UTC, datetime
+from typing import Protocol
 from uuid import UUID
 
 import orjson
@@ -31,6 +32,14 @@ from gridmill.kit.pages import PageQuery, Pagination, decode_cursor, encode_curs
 from gridmill.storage.database import Tx
 
 _LINK_LIMIT = 1024
+
+
+class DatasetFinder(Protocol):
+    """What a key that is limited to datasets needs of the room above; bootstrap brings it."""
+
+    async def __call__(self, tx: Tx, principal: Principal, dataset_id: str) -> UUID:
+        """The dataset's id; its room's 404 unless it is one that the principal reaches."""
+        ...
 
 
 def principal_of(call: Call) -> Principal:

@@ -10,6 +10,7 @@ from tests.acceptance.conftest import connect
 from tests.support.serving import Served
 
 MISSING = "01900000-0000-7000-8000-000000000000"
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest_asyncio.fixture
@@ -101,7 +102,6 @@ async def test_another_workspaces_key_answers_like_one_that_does_not_exist(
         ({"name": "n", "scopes": ["read"], "expiresAt": "2099-01-01T00:00:00"}, "expiresAt"),
         ({"name": "n", "scopes": ["read"], "expiresAt": 4102444800}, "expiresAt"),
         ({"name": "n", "scopes": ["read"], "datasetIds": []}, "datasetIds"),
-        ({"name": "n", "scopes": ["read"], "datasetIds": ["x"]}, "datasetIds"),
         ({"name": "n", "scopes": ["admin"], "datasetIds": [MISSING]}, ""),
         ({"name": "n", "scopes": ["read"], "workspaceId": MISSING}, "workspaceId"),
     ],
@@ -113,3 +113,38 @@ async def test_a_key_that_does_not_hold_is_refused_by_field(
     assert response.status_code == 422, response.text
     details = response.json()["details"]
     assert [fault["field"] for fault in details["fields"]] == [field]
+
+
+@pytest.mark.parametrize("dataset_id", [MISSING, "nonsense", ""])
+async def test_a_key_is_limited_to_datasets_that_exist(
+    client: httpx2.AsyncClient, other_client: httpx2.AsyncClient, dataset_id: str
+) -> None:
+    body = {"name": "limited", "scopes": ["read"], "datasetIds": [dataset_id]}
+    refused = await client.post("/keys", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (404, "DATASET_NOT_FOUND")
+    mine = await client.post("/datasets", json={"type": "blank", "name": "mine"})
+    body["datasetIds"] = [mine.json()["datasetId"]]
+    stranger = await other_client.post("/keys", json=body)
+    assert (stranger.status_code, stranger.json()) == (404, refused.json())
+    made = await client.post("/keys", json=body)
+    assert made.status_code == 201
+    assert made.json()["datasetIds"] == body["datasetIds"]
+
+
+@pytest.mark.parametrize("moment", ["1900000000", "2030-01-01 00:00:00Z", "2030-01-01T00:00:00"])
+async def test_an_expiry_is_iso_8601_with_a_zone(client: httpx2.AsyncClient, moment: str) -> None:
+    body = {"name": "made", "scopes": ["read"], "expiresAt": moment}
+    response = await client.post("/keys", json=body)
+    assert response.status_code == 422
+    assert [field["field"] for field in response.json()["details"]["fields"]] == ["expiresAt"]
+
+
+async def test_rotating_takes_no_fields(
+    server: Served, client: httpx2.AsyncClient, made: dict[str, str]
+) -> None:
+    path = f"/keys/{made['keyId']}/rotate"
+    assert (await client.post(path, json={"name": "x"})).status_code == 422
+    assert (await client.post(path, content=b"{", headers=JSON)).status_code == 400
+    assert await _status(server, made["key"]) == 404
+    assert (await client.post(path, json={})).status_code == 200
+    assert await _status(server, made["key"]) == 401

@@ -41,7 +41,7 @@ from gridmill.kit.http.downloads import Download, send_download
 from gridmill.kit.http.operation import Operation, RouteOptions, operation
 from gridmill.kit.http.query import ListQuery, PaginationReply, parse_query
 from gridmill.kit.http.replies import error_reply, no_content, reply, to_json
-from gridmill.kit.http.wire import WireModel, validate_json
+from gridmill.kit.http.wire import EmptyBody, WireModel, validate_json
 
 __all__ = [
     "BODY_LIMIT",
@@ -49,6 +49,7 @@ __all__ = [
     "CallDep",
     "Caller",
     "Download",
+    "EmptyBody",
     "ListQuery",
     "Operation",
     "PaginationReply",

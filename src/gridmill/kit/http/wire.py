@@ -47,6 +47,10 @@ class WireModel(BaseModel):
     )
 
 
+class EmptyBody(WireModel):
+    """The body of a call that takes none: left out, or without any field."""
+
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
