@@ -29,6 +29,8 @@ def make_router(openers: Mapping[str, Opener]) -> APIRouter:
     )
     async def download(call: CallDep, token: str) -> Response:
         """Fetch the file behind a signed link. The link is the permission: no key is asked for."""
+        if call.request.scope.get("query_string"):
+            raise LinkInvalid  # nothing that we signed
         link = await auth.verify_link(await call.tx(), token)
         opener = openers.get(link.kind)
         if opener is None:

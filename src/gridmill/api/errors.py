@@ -1,5 +1,6 @@
 """Errors on the wire: one shape for every status, and RFC 9457 for those who ask for it."""
 
+import re
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ from gridmill.kit.errors import (
 from gridmill.kit.http import error_reply, to_json
 
 _PROBLEM = "application/problem+json"
+_REFUSED = re.compile(r"(?:^|;)\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)")
 
 
 class BadRequest(GridmillError):
@@ -31,9 +33,7 @@ class BadRequest(GridmillError):
 
 def render_error(scope: Scope, error: GridmillError) -> Response:
     """The reply for an error, as a problem document when the client accepts one."""
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    accepted = b",".join(value for name, value in headers if name == b"accept")
-    if _PROBLEM.encode() not in accepted:
+    if not _accepts_problem(scope):
         return error_reply(error)
     body = {
         "type": "about:blank",
@@ -44,6 +44,16 @@ def render_error(scope: Scope, error: GridmillError) -> Response:
         "details": error.details,
     }
     return Response(to_json(body), error.status, error.headers, _PROBLEM)
+
+
+def _accepts_problem(scope: Scope) -> bool:
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    accepted = b",".join(value for name, value in headers if name == b"accept")
+    for choice in accepted.decode("latin-1").lower().split(","):
+        kind, _, parameters = choice.partition(";")
+        if kind.strip() == _PROBLEM and not _REFUSED.search(parameters):
+            return True
+    return False
 
 
 def internal_error(request_id: str) -> InternalError:

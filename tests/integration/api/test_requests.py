@@ -223,6 +223,15 @@ async def test_an_optional_body_may_be_left_out_and_is_checked_when_it_is_there(
 ) -> None:
     response = await client.http.post("/api/v2/optional", headers=client.headers())
     assert response.json() == {"days": 1}
+    typed = client.headers(more={"Content-Type": "application/json"})
+    response = await client.http.post("/api/v2/optional", headers=typed)
+    assert response.json() == {"days": 1}
+
+    async def send_nothing() -> AsyncIterator[bytes]:
+        yield b""
+
+    response = await client.http.post("/api/v2/optional", content=send_nothing(), headers=typed)
+    assert response.json() == {"days": 1}
     response = await client.http.post(
         "/api/v2/optional", json={"days": 3}, headers=client.headers()
     )
@@ -272,6 +281,23 @@ async def test_a_head_is_a_get_without_the_body(client: Client) -> None:
 async def test_a_head_of_a_stream_ends_it(client: Client) -> None:
     response = await client.http.head("/api/v2/stream", headers=client.headers())
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("Application/Problem+JSON; charset=utf-8", "application/problem+json"),
+        ("application/json;q=0.5, application/problem+json;q=0.9", "application/problem+json"),
+        ("application/json, application/problem+json;q=0", "application/json"),
+        ("*/*", "application/json"),
+    ],
+)
+async def test_problem_documents_are_for_those_who_accept_them(
+    client: Client, accept: str, kind: str
+) -> None:
+    headers = client.headers(more={"Accept": accept})
+    response = await client.http.get("/api/v2/nope", headers=headers)
+    assert response.headers["content-type"] == kind
 
 
 async def test_a_client_that_asks_for_problem_documents_gets_them(client: Client) -> None:

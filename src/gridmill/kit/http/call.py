@@ -103,10 +103,12 @@ class Call:
         Raises:
             UnsupportedMediaType, PayloadTooLarge, InvalidJson, InvalidText, ValidationFailed.
         """
-        if optional and await self._is_bodiless():
+        if optional and self._is_bodiless():
             return validate_json(model, b"{}")
         check_json_type(self.request)
         raw = await read_body(self.request, limit)
+        if optional and not raw:
+            return validate_json(model, b"{}")
         parse_request(raw)
         return validate_json(model, raw)
 
@@ -118,11 +120,9 @@ class Call:
         """
         return parse_query(model, cast("bytes", self.request.scope.get("query_string", b"")))
 
-    async def _is_bodiless(self) -> bool:
+    def _is_bodiless(self) -> bool:
         headers = self.request.headers
-        if "content-type" in headers or "transfer-encoding" in headers:
-            return False
-        return headers.get("content-length", "0") == "0"
+        return "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
 
 
 def find_caller(request: Request) -> Caller | None:
