@@ -6,23 +6,25 @@ migrations that a newer package brings. `install_engine_schema` is a `SchemaStep
 what is missing.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import LiteralString
 
 from procrastinate.schema import SchemaManager
 
 from gridmill.storage.database import Tx
 
 # What our claim looks for, found at once in any backlog: a queue's first job, a lock's first job.
-_INDEXES = (
-    (
-        "CREATE INDEX IF NOT EXISTS engine_jobs_queue ON procrastinate_jobs"
+_INDEXES: Mapping[str, LiteralString] = {
+    "engine_jobs_queue": (
+        "CREATE INDEX engine_jobs_queue ON procrastinate_jobs"
         " (queue_name, priority DESC, id) WHERE status = 'todo'"
     ),
-    (
-        "CREATE INDEX IF NOT EXISTS engine_jobs_lock ON procrastinate_jobs"
+    "engine_jobs_lock": (
+        "CREATE INDEX engine_jobs_lock ON procrastinate_jobs"
         " (lock, priority DESC, id) WHERE status = 'todo' AND lock IS NOT NULL"
     ),
-)
+}
 _MIGRATIONS = Path(SchemaManager.get_migrations_path())
 
 
@@ -42,8 +44,17 @@ async def install_engine_schema(tx: Tx) -> None:
     for name in missing if applied else []:
         await tx.execute(available[name])
     await _record(tx, missing)
-    for index in _INDEXES:
-        await tx.execute(index)
+    await _add_missing_indexes(tx)
+
+
+async def _add_missing_indexes(tx: Tx) -> None:
+    # Asked for by name: CREATE INDEX IF NOT EXISTS locks out everyone who writes jobs before it
+    # looks, so each start would wait for a long planning, and make others wait behind it.
+    for name, statement in _INDEXES.items():
+        cursor = await tx.execute("SELECT to_regclass(%s)", (name,))
+        row = await cursor.fetchone()
+        if row is None or row[0] is None:
+            await tx.execute(statement)
 
 
 def _load_migrations() -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 import time
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from gridmill.engine.claims import Claims, End, Outcome
@@ -146,3 +147,14 @@ async def test_a_dead_worker_s_aborted_job_is_not_queued_again(bench: Bench) -> 
         assert await count_live_workers(bench.connection) == 0
     finally:
         await claims.close()
+
+
+async def test_a_start_beside_a_long_transaction_that_enqueues_waits_for_nobody(
+    bench: Bench,
+) -> None:
+    async with await psycopg.AsyncConnection.connect(bench.url) as planner:
+        await bench.engine.enqueue(planner, [Job("note", {"key": "long"})])
+        async with bench.connection.transaction():
+            await bench.connection.execute("SET LOCAL lock_timeout = '500ms'")
+            await install_engine_schema(bench.connection)
+        await planner.rollback()
