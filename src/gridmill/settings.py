@@ -9,11 +9,19 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -25,6 +33,17 @@ from pydantic_settings import (
 PREFIX = "GRIDMILL_"
 FILE_NAME = "gridmill.toml"
 _MASK = "********"
+_UNLIMITED = "unlimited"
+_LATER = frozenset({"rate_limit", "egress_allow", "webhook_allow_http", "quota_bytes"})
+"""Settings of the contract whose subject does not exist yet: accepted, and without effect."""
+
+
+def _read_limit(value: object) -> object:
+    return None if value == _UNLIMITED else value
+
+
+Limit: TypeAlias = Annotated[int | None, BeforeValidator(_read_limit)]
+"""A number, or the word `unlimited`, which is `None`."""
 
 
 class SettingsError(Exception):
@@ -77,10 +96,10 @@ class Settings(BaseSettings):
     llm_max_concurrency: int = Field(
         64, ge=1, le=10_000, description="Requests in flight at the provider, over all workers"
     )
-    llm_requests_per_minute: int | None = Field(
+    llm_requests_per_minute: Limit = Field(
         None, ge=1, description="Over all workers; unlimited when left out"
     )
-    llm_tokens_per_minute: int | None = Field(
+    llm_tokens_per_minute: Limit = Field(
         None, ge=1, description="Over all workers; unlimited when left out"
     )
     llm_timeout_seconds: float = Field(
@@ -91,13 +110,13 @@ class Settings(BaseSettings):
         description="US dollars a million tokens, by model: overrides the built-in table",
     )
 
-    quota_open_tasks: int | None = Field(
+    quota_open_tasks: Limit = Field(
         None, ge=1, description="Open tasks of one workspace; unlimited when left out"
     )
-    quota_rows: int | None = Field(
+    quota_rows: Limit = Field(
         None, ge=1, description="Rows in all datasets of one workspace; unlimited when left out"
     )
-    quota_tokens_per_month: int | None = Field(
+    quota_tokens_per_month: Limit = Field(
         None, ge=1, description="Model tokens of one workspace a month; unlimited when left out"
     )
 
@@ -206,7 +225,7 @@ def describe_settings(settings: Settings) -> Iterator[SettingLine]:
 
 def find_unknown_variables() -> list[str]:
     """Environment variables with our prefix that name no setting: most likely typing errors."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {PREFIX + name.upper() for name in {*Settings.model_fields, *_LATER}}
     return sorted(
         name
         for name in os.environ
@@ -214,6 +233,11 @@ def find_unknown_variables() -> list[str]:
         and name.upper() not in known
         and not name.upper().startswith(f"{PREFIX}TEST_")
     )
+
+
+def find_idle_variables() -> list[str]:
+    """Environment variables that are settings, but of what this version does not do yet."""
+    return sorted(PREFIX + name.upper() for name in _LATER if os.environ.get(PREFIX + name.upper()))
 
 
 def make_child_environment(settings: Settings, *, database_url: str) -> dict[str, str]:
@@ -261,9 +285,10 @@ def _read_file(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        return dict(TomlConfigSettingsSource(Settings, toml_file=file)())
+        found = TomlConfigSettingsSource(Settings, toml_file=file)()
     except (OSError, ValueError) as error:
         raise SettingsError(f"{file} cannot be read: {error}") from None
+    return {name: value for name, value in found.items() if name not in _LATER}
 
 
 def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
@@ -285,6 +310,8 @@ def _show(value: object) -> str:
     if isinstance(value, dict):
         prices: dict[str, Price] = value  # pyright: ignore[reportUnknownVariableType]
         return ", ".join(f"{k}: {p.prompt:g}/{p.completion:g}" for k, p in prices.items()) or "-"
+    if isinstance(value, str) and "://" in value and "@" in value:
+        return _mask_url(value)
     return "-" if value is None else str(value)
 
 

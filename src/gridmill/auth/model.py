@@ -12,6 +12,8 @@ from enum import StrEnum
 from uuid import UUID
 
 DEFAULT_WORKSPACE = "default"
+MAX_LABEL_LENGTH = 200
+"""Characters of the name of a key or a workspace."""
 KEY_PREFIX = "gm_"
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _BODY = 43  # base62 digits that hold 256 bits

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, field_validator, model_validator
 
-from gridmill.auth.model import ApiKey, Scope
+from gridmill.auth.model import MAX_LABEL_LENGTH, ApiKey, Scope
 from gridmill.kit.clock import now, to_wire
 from gridmill.kit.http import PaginationReply, WireModel
 
@@ -21,7 +21,7 @@ def _check_iso(moment: object) -> object:
 class KeyCreate(WireModel):
     """A key to make."""
 
-    name: str = Field(min_length=1, max_length=200, description="What people call it")
+    name: str = Field(min_length=1, max_length=MAX_LABEL_LENGTH, description="What people call it")
     scopes: list[Scope] = Field(
         min_length=1, max_length=3, description="`write` implies `read`, `admin` implies both"
     )

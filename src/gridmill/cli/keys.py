@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gridmill.auth.model import DEFAULT_WORKSPACE, Scope
-from gridmill.cli.running import clear_failures, load, run, use_database
+from gridmill.auth.model import DEFAULT_WORKSPACE, MAX_LABEL_LENGTH, Scope
+from gridmill.cli.running import CommandFailed, clear_failures, load, run, use_database
+from gridmill.kit.text import is_storable
 
 if TYPE_CHECKING:
     from gridmill.settings import Settings
@@ -43,8 +44,17 @@ def create(
       export GRIDMILL_KEY=$(gridmill keys create --name ci --data-dir ./data)
     """  # noqa: D301 - click keeps the lines after a backspace
     with clear_failures():
+        _check_label("--name", name)
+        _check_label("--workspace", workspace)
         settings = load(data_dir=data_dir, database_url=database_url)
         typer.echo(run(_create(settings, name, scope or [Scope.ADMIN], workspace)))
+
+
+def _check_label(option: str, text: str) -> None:
+    if not text.strip() or len(text) > MAX_LABEL_LENGTH:
+        raise CommandFailed(f"{option} must have 1 to {MAX_LABEL_LENGTH} characters.")
+    if not is_storable(text):
+        raise CommandFailed(f"{option} must be valid UTF-8.")
 
 
 async def _create(settings: "Settings", name: str, scopes: list[Scope], workspace: str) -> str:

@@ -28,6 +28,14 @@ def test_keys_create_works_without_a_server(tmp_path: Path) -> None:
     assert done.stdout.startswith("gm_")
 
 
+def test_a_key_or_workspace_without_a_proper_name_is_a_message(tmp_path: Path) -> None:
+    for options in (["--name", " "], ["--name", "n" * 201], ["--name", "n", "--workspace", ""]):
+        done = run_command("keys", "create", *options, "--data-dir", str(tmp_path / "d"))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("gridmill: --")
+        assert len(done.stderr.splitlines()) == 1
+
+
 def test_config_shows_what_is_in_force_and_masks_secrets(tmp_path: Path) -> None:
     (tmp_path / "gridmill.toml").write_text('llm_model = "m-1"\n')
     done = run_command(

@@ -8,6 +8,7 @@ from gridmill.settings import (
     Settings,
     SettingsError,
     describe_settings,
+    find_idle_variables,
     find_unknown_variables,
     load_settings,
     make_child_environment,
@@ -120,6 +121,33 @@ def test_a_mistyped_variable_is_pointed_out(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("GRIDMILL_LLM_MODLE", "x")
     monkeypatch.setenv("GRIDMILL_TEST_DATABASE_URL", "x")
     assert find_unknown_variables() == ["GRIDMILL_LLM_MODLE"]
+
+
+def test_settings_of_the_contract_are_no_typing_errors_before_they_have_an_effect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRIDMILL_RATE_LIMIT", "unlimited")
+    monkeypatch.setenv("GRIDMILL_EGRESS_ALLOW", "10.0.0.0/8")
+    (tmp_path / "gridmill.toml").write_text("quota_bytes = 5\nwebhook_allow_http = true\n")
+    assert load_settings().port == 8000
+    assert find_unknown_variables() == []
+    assert find_idle_variables() == ["GRIDMILL_EGRESS_ALLOW", "GRIDMILL_RATE_LIMIT"]
+
+
+def test_a_limit_may_be_the_word_unlimited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDMILL_QUOTA_ROWS", "unlimited")
+    (tmp_path / "gridmill.toml").write_text('llm_tokens_per_minute = "unlimited"\n')
+    settings = load_settings()
+    assert (settings.quota_rows, settings.llm_tokens_per_minute) == (None, None)
+    monkeypatch.setenv("GRIDMILL_QUOTA_ROWS", "0")
+    with pytest.raises(SettingsError, match="GRIDMILL_QUOTA_ROWS"):
+        load_settings()
+
+
+def test_a_password_in_the_models_address_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDMILL_LLM_BASE_URL", "http://ann:hidden@models:8000/v1")
+    shown = _show(load_settings())["llm_base_url"]
+    assert shown == ("http://ann:********@models:8000/v1", "environment")
 
 
 def test_a_child_gets_the_database_by_its_environment(tmp_path: Path) -> None:
