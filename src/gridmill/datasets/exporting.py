@@ -9,6 +9,7 @@ breaks off, so that no client takes a part for the whole.
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,12 +29,12 @@ from gridmill.datasets.wire import metadata_to_wire, value_writer
 from gridmill.kit.clock import now
 from gridmill.kit.http import Download
 from gridmill.kit.ids import encode_row, new_uuid7
-from gridmill.kit.values import DataType
 from gridmill.storage import grids
 from gridmill.storage.database import Database, Tx
 
 LINK_KIND = "export"
 _PAGE_ROWS = 1_000
+_PLAIN_NUMBER = re.compile(grids.PLAIN_NUMBER)
 _CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 
 
@@ -193,8 +194,13 @@ def _fill(row: Row, numbers: Sequence[int]) -> Row:
 
 
 def escape_formula(text: str) -> str:
-    """A text that no spreadsheet runs: an apostrophe before what could start a formula."""
-    return f"'{text}" if text.startswith(grids.FORMULA_STARTS) else text
+    """A text that no spreadsheet runs: an apostrophe before what could start a formula.
+
+    A plain number with a sign runs nothing and must stay a number.
+    """
+    if not text.startswith(grids.FORMULA_STARTS) or _PLAIN_NUMBER.fullmatch(text):
+        return text
+    return f"'{text}"
 
 
 def _make_csv(columns: Sequence[Column], spec: ExportSpec) -> tuple[bytes, Encode]:
@@ -203,35 +209,18 @@ def _make_csv(columns: Sequence[Column], spec: ExportSpec) -> tuple[bytes, Encod
         for column in columns:
             name = escape_formula(column.name)
             head += [f"{name} (status)", f"{name} (confidence)", f"{name} (sources)"]
-    plain = [column.data_type in {DataType.INTEGER, DataType.NUMBER} for column in columns]
 
     def encode(rows: Sequence[Row]) -> bytes:
         return _write_csv(_to_cells(row) for row in rows)
 
     def _to_cells(row: Row) -> list[str]:
-        cells = [
-            _write_csv_value(row.values[column.column_no], is_number)
-            for column, is_number in zip(columns, plain, strict=True)
-        ]
+        cells = [escape_formula(row.values[column.column_no] or "") for column in columns]
         if spec.include_metadata:
             for column in columns:
                 cells += _write_csv_metadata(row.metadata.get(column.column_no))
         return cells
 
     return _write_csv([head]), encode
-
-
-def _write_csv_value(text: str | None, is_number: bool) -> str:
-    if text is None:
-        return ""
-    # A negative number of a number column is no formula, and must stay a number.
-    if is_number and _is_number(text):
-        return text
-    return escape_formula(text)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.lstrip("-").replace(".", "", 1).isdigit()
 
 
 def _write_csv_metadata(metadata: Mapping[str, Any] | None) -> list[str]:

@@ -10,7 +10,7 @@ from gridmill.storage.grids.conditions import (
     is_empty,
 )
 from gridmill.storage.grids.copying import copy_between, copy_rows, copy_text, insert_rows
-from gridmill.storage.grids.csv_out import FORMULA_STARTS, read_csv
+from gridmill.storage.grids.csv_out import FORMULA_STARTS, PLAIN_NUMBER, read_csv
 from gridmill.storage.grids.filtering import compile_filter
 from gridmill.storage.grids.pages import GridPage, Sort, read_page
 from gridmill.storage.grids.rows import (
@@ -32,10 +32,12 @@ from gridmill.storage.grids.tables import (
     get_state,
     mark_write,
     table,
+    undo_on_error,
 )
 
 __all__ = [
     "FORMULA_STARTS",
+    "PLAIN_NUMBER",
     "Condition",
     "GridColumn",
     "GridPage",
@@ -69,5 +71,6 @@ __all__ = [
     "read_page",
     "read_rows",
     "table",
+    "undo_on_error",
     "write_cells",
 ]

@@ -5,7 +5,6 @@ from typing import Any
 
 from psycopg import sql
 
-from gridmill.kit.values import DataType
 from gridmill.storage.database import Tx
 from gridmill.storage.grids.conditions import Condition, GridColumn
 from gridmill.storage.grids.tables import column, table
@@ -13,7 +12,8 @@ from gridmill.storage.grids.tables import column, table
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet run a cell."""
 
-_PLAIN_NUMBER = r"^-?[0-9]+(\.[0-9]+)?$"
+PLAIN_NUMBER = r"[+-][0-9]+(\.[0-9]+)?"
+"""A number with a sign, whole: a spreadsheet reads it as that number, so it stays as it is."""
 
 
 async def read_csv(
@@ -27,8 +27,8 @@ async def read_csv(
 ) -> bytes:
     r"""Rows `first … last` as CSV in UTF-8, lines ended by `\n`, an empty cell an empty field.
 
-    A text that a spreadsheet would run gets an apostrophe before it; a number of a number column
-    stays one. `None` among the columns is an empty field. Give two columns or more: the line of a
+    A text that a spreadsheet would run gets an apostrophe before it; a plain number with a sign is
+    none. `None` among the columns is an empty field. Give two columns or more: the line of a
     single empty cell would be blank, which readers skip.
     """
     tests: list[sql.Composable] = [sql.SQL("row_no BETWEEN %s AND %s")]
@@ -53,12 +53,11 @@ async def read_csv(
 def _field(target: GridColumn | None) -> sql.Composable:
     if target is None:
         return sql.SQL("NULL")
-    k = column(target.physical)
-    escaped = sql.SQL("CASE WHEN left({k}, 1) IN ({starts}) THEN '''' || {k} ELSE {k} END").format(
-        k=k, starts=sql.SQL(", ").join([sql.Literal(start) for start in FORMULA_STARTS])
+    return sql.SQL(
+        "CASE WHEN left({k}, 1) IN ({starts}) AND {k} !~ {number} THEN '''' || {k} ELSE {k} END"
+    ).format(
+        k=column(target.physical),
+        starts=sql.SQL(", ").join([sql.Literal(start) for start in FORMULA_STARTS]),
+        # `$` would also match before a line end.
+        number=sql.Literal(rf"\A{PLAIN_NUMBER}\Z"),
     )
-    if target.data_type in {DataType.INTEGER, DataType.NUMBER}:
-        return sql.SQL("CASE WHEN {} ~ {} THEN {} ELSE {} END").format(
-            k, sql.Literal(_PLAIN_NUMBER), k, escaped
-        )
-    return escaped

@@ -6,6 +6,7 @@ holds the metadata of cells, keyed by physical column number. Physical numbers a
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -173,6 +174,11 @@ async def fold_marks(tx: Tx, grid_no: int) -> None:
         "written_at = greatest(written_at, (SELECT max(at) FROM gone)) WHERE grid_no = %s",
         [grid_no, grid_no],
     )
+
+
+def undo_on_error(tx: Tx) -> AbstractAsyncContextManager[object]:
+    """A part of the transaction: an exception that leaves it takes back what it wrote, no more."""
+    return tx.transaction()
 
 
 async def _alter(tx: Tx, statement: sql.Composed) -> None:
