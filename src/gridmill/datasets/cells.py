@@ -18,10 +18,10 @@ from gridmill.datasets.model import (
     Writer,
 )
 from gridmill.datasets.repository import datasets as repository
-from gridmill.datasets.repository import history, reverting, sources
+from gridmill.datasets.repository import history, locks, reverting, sources
 from gridmill.datasets.rows import NAMED_IDS, check_count, read_rows, refuse_ids
 from gridmill.kit.errors import InvalidSelection, ValidationFailed
-from gridmill.kit.ids import decode_cell, decode_column
+from gridmill.kit.ids import decode_cell, decode_column, parse_uuid
 from gridmill.kit.pages import PageQuery, Pagination, decode_cursor, encode_cursor
 from gridmill.kit.values import parse_wire
 from gridmill.storage import grids
@@ -202,8 +202,7 @@ async def review_cells(
 ) -> int:
     """Settle cells that wait for review, those of exactly one selection; how many changed.
 
-    `approve` clears the mark, `reject` puts back the value from before. Ids of a task that wrote
-    nothing here select nothing.
+    `approve` clears the mark, `reject` puts back the value from before.
 
     Raises:
         InvalidSelection: not exactly one selection, or ids that are not of this dataset.
@@ -237,6 +236,21 @@ async def review_cells(
             task_id=task_id,
         )
     return changed
+
+
+async def resolve_task(tx: Tx, dataset: Dataset, task_id: str) -> UUID:
+    """The id of a task that works, or worked, on the dataset.
+
+    Raises:
+        InvalidSelection: malformed, unknown, or of another dataset.
+    """
+    known = parse_uuid(task_id)
+    if known is None or not await locks.is_task(tx, dataset.dataset_id, known):
+        raise InvalidSelection(
+            "taskId is no task of this dataset.",
+            details={"field": "taskId", "ids": [task_id[:100]]},
+        )
+    return known
 
 
 async def revert_task(tx: Tx, principal: Principal, dataset: Dataset, task_id: UUID) -> Reverted:

@@ -95,6 +95,15 @@ async def import_sources(tx: Tx, dataset_id: UUID, limits: DatasetLimits) -> boo
     return True
 
 
+async def import_or_fail(tx: Tx, dataset_id: UUID, limits: DatasetLimits) -> None:
+    """Import sources that have all been read, within the caller's transaction; or say why not."""
+    try:
+        async with grids.undo_on_error(tx):
+            await import_sources(tx, dataset_id, limits)
+    except ImportFailed as error:
+        await fail_import(tx, dataset_id, error.code, error.message)
+
+
 async def fail_import(tx: Tx, dataset_id: UUID, code: str, message: str) -> None:
     """Say why a dataset has no rows; it can be edited from now on."""
     state = await locks.lock_whole(tx, dataset_id)

@@ -7,12 +7,14 @@ from uuid import UUID
 
 from gridmill.auth.model import Principal
 from gridmill.datasets.errors import DatasetNotFound
-from gridmill.datasets.linking import find_sources
+from gridmill.datasets.importing import import_or_fail
+from gridmill.datasets.linking import LinkedSource, find_sources
 from gridmill.datasets.locking import lock_for_change
 from gridmill.datasets.model import (
     IMPORTING_TYPES,
     Column,
     Dataset,
+    DatasetLimits,
     DatasetStatus,
     DatasetType,
     NewColumn,
@@ -30,6 +32,7 @@ from gridmill.storage.database import Tx
 
 IMPORT_JOB = "datasets.import"
 CLEAN_JOB = "datasets.clean"
+_AT_ONCE_RECORDS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,17 @@ async def list_datasets(
     return page, Pagination(query.page, query.limit, total, following)
 
 
-async def create_dataset(tx: Tx, engine: Engine, principal: Principal, new: NewDataset) -> Dataset:
+async def create_dataset(
+    tx: Tx,
+    engine: Engine,
+    principal: Principal,
+    new: NewDataset,
+    limits: DatasetLimits | None = None,
+) -> Dataset:
     """Make a dataset, link its sources, and have its table sources imported if its type does so.
 
-    While that import runs the status is `processing` and edits answer `DATASET_LOCKED`.
+    With `limits`, short tables that have been read are imported at once. Others are left to a job:
+    until it is done the status is `processing` and edits answer `DATASET_LOCKED`.
 
     Raises:
         ValidationFailed: columns that do not go together.
@@ -132,7 +142,10 @@ async def create_dataset(tx: Tx, engine: Engine, principal: Principal, new: NewD
         await repository.insert_columns(tx, dataset_id, numbered)
     if linked:
         await sources.insert_links(tx, dataset_id, [one.datasource_id for one in linked])
-    if imports:
+    is_short = complete and _count_records(linked) <= _AT_ONCE_RECORDS
+    if imports and is_short and limits is not None:
+        await import_or_fail(tx, dataset_id, limits)
+    elif imports:
         await engine.enqueue(tx, [Job(IMPORT_JOB, {"datasetId": str(dataset_id)})])
     return await _reread(tx, principal.workspace_id, dataset_id)
 
@@ -167,6 +180,10 @@ async def delete_dataset(tx: Tx, engine: Engine, dataset: Dataset) -> None:
     for grid_no in await repository.delete_dataset(tx, dataset.dataset_id):
         await grids.drop_grid(tx, grid_no)
     await engine.enqueue(tx, [Job(CLEAN_JOB, {"datasetId": str(dataset.dataset_id)})])
+
+
+def _count_records(linked: Sequence[LinkedSource]) -> int:
+    return sum(one.row_count for one in linked if one.is_table)
 
 
 async def _reread(tx: Tx, workspace_id: UUID, dataset_id: UUID) -> Dataset:

@@ -66,12 +66,15 @@ def default_task_type(dataset_type: DatasetType) -> TaskType:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMetadata:
-    """What a column says of itself beside name and type; stored and sent in camelCase."""
+    """What a column says of itself beside name and type; stored and sent in camelCase.
+
+    `None` is what was not said; `cache` is then true, `required` and `read_only` are not.
+    """
 
     prompt: str | None = None
     confidence: float | None = None
     options: tuple[str, ...] = ()
-    required: bool = False
+    required: bool | None = None
     examples: tuple[tuple[Any, Any], ...] = ()
     description: str | None = None
     unit: str | None = None
@@ -80,8 +83,8 @@ class ColumnMetadata:
     maximum: float | int | None = None
     model: str | None = None
     knowledge: tuple[str, ...] = ()
-    read_only: bool = False
-    cache: bool = True
+    read_only: bool | None = None
+    cache: bool | None = None
 
     @property
     def example_texts(self) -> tuple[tuple[str, str], ...]:
@@ -95,7 +98,7 @@ class ColumnMetadata:
             prompt=stored.get("prompt"),
             confidence=stored.get("confidence"),
             options=tuple(stored.get("options", ())),
-            required=stored.get("required", False),
+            required=stored.get("required"),
             examples=tuple((e["input"], e["output"]) for e in stored.get("examples", ())),
             description=stored.get("description"),
             unit=stored.get("unit"),
@@ -104,8 +107,8 @@ class ColumnMetadata:
             maximum=stored.get("maximum"),
             model=stored.get("model"),
             knowledge=tuple(stored.get("knowledge", ())),
-            read_only=stored.get("readOnly", False),
-            cache=stored.get("cache", True),
+            read_only=stored.get("readOnly"),
+            cache=stored.get("cache"),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -114,7 +117,7 @@ class ColumnMetadata:
             "prompt": self.prompt,
             "confidence": self.confidence,
             "options": list(self.options) or None,
-            "required": self.required or None,
+            "required": self.required,
             "examples": [{"input": i, "output": o} for i, o in self.examples] or None,
             "description": self.description,
             "unit": self.unit,
@@ -123,8 +126,8 @@ class ColumnMetadata:
             "maximum": self.maximum,
             "model": self.model,
             "knowledge": list(self.knowledge) or None,
-            "readOnly": self.read_only or None,
-            "cache": None if self.cache else False,
+            "readOnly": self.read_only,
+            "cache": self.cache,
         }
         return {name: value for name, value in said.items() if value is not None}
 

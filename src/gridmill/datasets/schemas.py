@@ -228,15 +228,9 @@ class DatasetCreate(WireModel):
 
     _name = field_validator("name")(_check_name)
 
-    @model_validator(mode="after")
-    def _check_sources(self) -> "DatasetCreate":
-        if self.datasource_id is not None and self.datasource_ids is not None:
-            raise ValueError("Give datasourceId or datasourceIds, not both.")
-        return self
-
     @property
     def source_ids(self) -> list[str]:
-        """The data sources named, each once, in order."""
+        """The data sources named either way, each once, in order."""
         one = [] if self.datasource_id is None else [self.datasource_id]
         return list(dict.fromkeys([*one, *(self.datasource_ids or [])]))
 

@@ -109,12 +109,12 @@ def to_specs(columns: Sequence[Column]) -> list[ColumnSpec]:
             prompt=column.metadata.prompt,
             description=column.metadata.description,
             unit=column.metadata.unit,
-            required=column.metadata.required,
+            required=column.metadata.required is True,
             threshold=column.metadata.confidence,
             examples=column.metadata.examples,
             model=column.metadata.model,
             knowledge=column.metadata.knowledge,
-            use_cache=column.metadata.cache,
+            use_cache=column.metadata.cache is not False,
         )
         for column in columns
     ]

@@ -2,14 +2,18 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx2
 import pytest_asyncio
 from psycopg.types.json import Jsonb
 
+from gridmill.api.app import create_app
 from gridmill.auth import service as auth
 from gridmill.auth.model import Principal, Scope
+from gridmill.bootstrap import open_api
 from gridmill.datasets import service
 from gridmill.datasets.jobs import handlers
 from gridmill.datasets.model import (
@@ -27,6 +31,7 @@ from gridmill.kit.http import validate_json
 from gridmill.kit.ids import new_uuid7
 from gridmill.kit.json import dump_json
 from gridmill.kit.values import DataType
+from gridmill.settings import load_settings
 from gridmill.storage import grids
 from gridmill.storage.database import Database, Tx
 
@@ -163,3 +168,61 @@ async def make_world(database: Database, name: str) -> World:
 @pytest_asyncio.fixture
 async def world(module_database: Database) -> AsyncGenerator[World]:
     yield await make_world(module_database, f"w-{new_uuid7()}")
+
+
+BASE = "/api/v2/datasets"
+TABLE = {"name": DataType.TEXT, "size": DataType.INTEGER, "ratio": DataType.NUMBER}
+ROWS: list[list[str | None]] = [
+    ["=1+1", "1", "-1.5"],
+    ['a "quoted"\nname', "9007199254740993", None],
+    [None, None, "2"],
+]
+
+
+@dataclass
+class Client:
+    """The app with a key, and a way to run the room's jobs."""
+
+    http: httpx2.AsyncClient
+    world: World
+    key: str
+    read_key: str
+    stranger: str
+
+    async def call(
+        self, method: str, path: str = "", *, key: str | None = None, **more: Any
+    ) -> httpx2.Response:
+        headers = {"Authorization": f"Bearer {key or self.key}", **more.pop("headers", {})}
+        return await self.http.request(method, BASE + path, headers=headers, **more)
+
+    async def make(self, **body: Any) -> str:
+        body = {"type": "enrichment", "name": "a set"} | body
+        response = await self.call("POST", json=body)
+        assert response.status_code == 201, response.text
+        return response.json()["datasetId"]
+
+    async def imported(self) -> str:
+        """A dataset of `ROWS`."""
+        source = await self.world.add_source(TABLE, ROWS)
+        dataset = await self.world.create(sources=[source])
+        return str(dataset.dataset_id)
+
+    async def data(self, dataset_id: str, query: str = "") -> dict[str, Any]:
+        response = await self.call("GET", f"/{dataset_id}/data{query}")
+        assert response.status_code == 200, response.text
+        return response.json()
+
+
+@pytest_asyncio.fixture
+async def client(module_database_url: str, tmp_path: Path) -> AsyncGenerator[Client]:
+    async with open_api(load_settings(data_dir=tmp_path), module_database_url) as parts:
+        async with parts.database.transaction() as tx:
+            home = await auth.ensure_workspace(tx, f"w-{new_uuid7()}")
+            away = await auth.ensure_workspace(tx, "away")
+            stored, key = await auth.create_key(tx, home, "k", [Scope.WRITE])
+            _, read_key = await auth.create_key(tx, home, "r", [Scope.READ])
+            _, stranger = await auth.create_key(tx, away, "s", [Scope.ADMIN])
+        principal = Principal(stored.key_id, home, frozenset({Scope.WRITE}))
+        transport = httpx2.ASGITransport(app=create_app(parts), raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as http:
+            yield Client(http, World(parts.database, principal), key, read_key, stranger)

@@ -12,7 +12,6 @@ from gridmill.datasets.schemas import CellPatch, ReviewBody
 from gridmill.datasets.wire import cell_to_wire, history_to_wire
 from gridmill.kit.errors import InvalidSelection
 from gridmill.kit.http import CallDep, ListQuery, operation, reply
-from gridmill.kit.ids import parse_uuid
 
 router = APIRouter()
 
@@ -38,12 +37,7 @@ async def review_cells(call: CallDep, dataset_id: str) -> Response:
     body = await call.body(ReviewBody)
     task_id = None
     if body.task_id is not None:
-        task_id = parse_uuid(body.task_id)
-        if task_id is None:
-            raise InvalidSelection(
-                "taskId is no task of this dataset.",
-                details={"field": "taskId", "ids": [body.task_id[:100]]},
-            )
+        task_id = await service.resolve_task(tx, dataset, body.task_id)
     changed = await service.review_cells(
         tx,
         principal_of(call),

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from gridmill.auth.service import principal_of
 from gridmill.datasets import service
 from gridmill.datasets.errors import DatasetLocked, DatasetNotFound
-from gridmill.datasets.model import Dataset
+from gridmill.datasets.model import Dataset, DatasetLimits
 from gridmill.datasets.replies import DatasetReply, DatasetsReply
 from gridmill.datasets.schemas import DatasetCreate, DatasetListQuery, DatasetPatch, check_config
 from gridmill.datasets.uploading import UPLOAD_FORM, UPLOAD_SCHEMA, create_from_upload, judge_upload
@@ -36,6 +36,12 @@ async def load_dataset(call: Call, dataset_id: str) -> tuple[Tx, Dataset]:
     return tx, await service.get_dataset(tx, principal_of(call), dataset_id)
 
 
+def limits_of(call: Call) -> DatasetLimits:
+    """What the operator allows a workspace."""
+    found = call.services.registry.get(DatasetLimits)
+    return found if isinstance(found, DatasetLimits) else DatasetLimits()
+
+
 @router.post(
     "/datasets",
     **operation(
@@ -51,8 +57,8 @@ async def load_dataset(call: Call, dataset_id: str) -> tuple[Tx, Dataset]:
 async def create_dataset(call: CallDep) -> Response:
     """Make a dataset, blank or from data sources.
 
-    Tables given to an enrichment, generation or blank dataset are imported (status `processing`
-    until that is done); documents, and tables of the other types, wait for new-rows tasks.
+    Tables given to an enrichment, generation or blank dataset are imported: short ones at once,
+    others soon after (status `processing` until that is done); documents, and tables of the other types, wait for new-rows tasks.
     Declared columns are matched to those of the sources by name; a value that does not fit a
     declared type fails the import and is named in `error`. In a map's config the names of the
     keys are checked now, the rest when the map is first used.
@@ -72,6 +78,7 @@ async def create_dataset(call: CallDep) -> Response:
             [column.to_column(body.type) for column in body.columns or []],
             config,
         ),
+        limits_of(call),
     )
     return await reply_dataset(tx, dataset, 201)
 

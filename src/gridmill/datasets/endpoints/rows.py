@@ -5,14 +5,13 @@ from starlette.responses import Response
 
 from gridmill.auth.service import principal_of
 from gridmill.datasets import service
-from gridmill.datasets.endpoints.datasets import load_dataset
+from gridmill.datasets.endpoints.datasets import limits_of, load_dataset
 from gridmill.datasets.errors import (
     DatasetLocked,
     DatasetNotFound,
     RowNotFound,
     RowQuotaExceeded,
 )
-from gridmill.datasets.model import DatasetLimits
 from gridmill.datasets.replies import DataReply, ExportReply, RowsDeletedReply, RowsReply
 from gridmill.datasets.schemas import DataQuery, ExportCreate, RowsCreate, RowsDelete
 from gridmill.datasets.wire import page_to_wire
@@ -77,13 +76,12 @@ async def create_rows(call: CallDep, dataset_id: str) -> Response:
     """Append up to 10,000 rows; columns that a row leaves out are empty."""
     tx, dataset = await load_dataset(call, dataset_id)
     body = await call.body(RowsCreate)
-    limits = call.services.registry.get(DatasetLimits)
     row_nos = await service.insert_rows(
         tx,
         principal_of(call),
         dataset,
         body.rows,
-        limits if isinstance(limits, DatasetLimits) else DatasetLimits(),
+        limits_of(call),
     )
     return reply({"rowIds": [encode_row(dataset.key, row_no) for row_no in row_nos]}, 201)
 
@@ -137,8 +135,8 @@ async def delete_row(call: CallDep, dataset_id: str, row_id: str) -> Response:
 async def export_dataset(call: CallDep, dataset_id: str) -> Response:
     """Sign a link to a CSV or JSON Lines file of the dataset, made while it is fetched.
 
-    A CSV starts with a byte order mark; a text that a spreadsheet would run as a formula gets an
-    apostrophe before it. `includeMetadata` adds status, confidence and sources of each column in
+    In a CSV a text that a spreadsheet would run as a formula gets an apostrophe before it (a plain
+    number with a sign does not). `includeMetadata` adds status, confidence and sources of each column in
     CSV, and turns a line of JSON into `{rowId, values, metadata}`. Rows are each whole; a cell
     that changes while the file streams may be in it as it was or as it is.
     """

@@ -55,3 +55,11 @@ async def _lock(tx: Tx, statement: LiteralString, dataset_id: UUID) -> State | N
     cursor = await tx.execute(statement, [dataset_id])
     row = await cursor.fetchone()
     return (DatasetStatus(row[0]), row[1]) if row else None
+
+
+async def is_task(tx: Tx, dataset_id: UUID, task_id: UUID) -> bool:
+    """Whether that task works, or worked, on the dataset."""
+    cursor = await tx.execute(
+        "SELECT 1 FROM tasks WHERE task_id = %s AND dataset_id = %s", [task_id, dataset_id]
+    )
+    return await cursor.fetchone() is not None
