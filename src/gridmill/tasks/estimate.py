@@ -72,8 +72,8 @@ async def sample_bulk(
         ValidationFailed, WebhookNotFound, InvalidSelection, InvalidTaskForDataset.
     """
     service.check_terms(operations, terms)
-    service.check_bulk(operations, dataset)
     columns = await datasets.list_columns(tx, dataset)
+    service.check_bulk(operations, dataset, columns)
     selection = await service.resolve_selection(tx, dataset, columns, asked)
     size = choose_batch_rows(operations, columns, selection.targets, terms.model)
     plan = await plan_selection(tx, dataset, columns, selection, size)
@@ -100,7 +100,7 @@ async def sample_new_rows(
     """
     service.check_terms(operations, terms)
     columns = await datasets.list_columns(tx, dataset)
-    await service.check_new_rows(tx, operations, dataset, columns)
+    await service.check_new_rows(tx, dataset, columns)
     targets = list_targets(columns)
     total, records = await datasets.peek_new_records(
         tx, dataset, columns, min(SAMPLE_ROWS, row_count)

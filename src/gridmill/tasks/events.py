@@ -15,6 +15,7 @@ from uuid import UUID
 
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import Column, Dataset, HistoryEntry
+from gridmill.datasets.wire import metadata_to_wire
 from gridmill.kit.errors import Unavailable
 from gridmill.kit.http import to_json
 from gridmill.kit.ids import encode_cell, encode_column, encode_row
@@ -133,7 +134,8 @@ class _Reader:
         if task.is_open or len(done) == _BATCHES_AT_ONCE:
             return
         last = _PLANNED + task.batches_done + 1
-        if self._place.number < last:
+        # An id from beyond the end is none of ours; its reader is told the end all the same.
+        if self._place.number != last:
             yield self._pass(Event(task.status.value, str(last), task_to_wire(task)))
         self.ended = True
 
@@ -201,5 +203,5 @@ def _tell_cell(dataset: Dataset, column: Column, entry: HistoryEntry) -> dict[st
         "rowId": encode_row(dataset.key, entry.row_no),
         "columnId": encode_column(dataset.key, entry.column_no),
         "value": to_wire(entry.value, column.data_type),
-        "metadata": entry.metadata,
+        "metadata": metadata_to_wire(entry.metadata),
     }

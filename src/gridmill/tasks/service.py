@@ -3,7 +3,7 @@
 Creating takes the dataset's lock in the transaction that stores the task and its planning job.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -12,13 +12,12 @@ from uuid import UUID
 from gridmill.auth.model import Principal
 from gridmill.datasets import service as datasets
 from gridmill.datasets.errors import DatasetLocked
-from gridmill.datasets.model import Column, Dataset, DatasetType, Reverted, TaskType
+from gridmill.datasets.model import Column, Dataset, DatasetType, Reverted
 from gridmill.datasets.task_writes import TaskWrites
 from gridmill.engine.port import Engine
 from gridmill.kit.errors import ValidationFailed
 from gridmill.kit.ids import encode_cell, encode_row, new_uuid7, parse_uuid
 from gridmill.kit.pages import PageQuery, Pagination, decode_cursor, encode_cursor
-from gridmill.operations.model import NOT_TRIED_CODES
 from gridmill.storage.database import Tx
 from gridmill.tasks import lifecycle
 from gridmill.tasks.errors import (
@@ -88,8 +87,8 @@ async def create_bulk(
         QuotaExceeded.
     """
     check_terms(shop.operations, terms)
-    check_bulk(shop.operations, dataset)
     columns = await datasets.list_columns(tx, dataset)
+    check_bulk(shop.operations, dataset, columns)
     selection = await resolve_selection(tx, dataset, columns, asked)
     task_id = new_uuid7()
     await datasets.lock_for_task(tx, dataset, task_id)
@@ -125,7 +124,7 @@ async def create_new_rows(
     """
     check_terms(shop.operations, terms)
     columns = await datasets.list_columns(tx, dataset)
-    await check_new_rows(tx, shop.operations, dataset, columns)
+    await check_new_rows(tx, dataset, columns)
     task_id = new_uuid7()
     await datasets.lock_for_task(tx, dataset, task_id)
     request = {"rowCount": row_count, "allowGenerated": allow_generated, **terms.to_request()}
@@ -136,17 +135,14 @@ async def create_new_rows(
 async def retry_task(
     tx: Tx, shop: Shop, principal: Principal, dataset: Dataset, before: Task
 ) -> Task:
-    """A new task over just the cells at which `before` failed.
+    """A new task over just the cells at which `before` failed; with none it completes at once.
 
     Raises:
-        InvalidTaskForDataset: there are none.
         DatasetLocked: a task holds the dataset, this one or another.
         QuotaExceeded.
     """
     if before.is_open:
         raise DatasetLocked(before.task_id)
-    if not await _has_failures(tx, dataset, before):
-        raise InvalidTaskForDataset("No cell of this task failed, so there is nothing to retry.")
     kept = await repository.find_plan(tx, before.task_id)
     task_id = new_uuid7()
     await datasets.lock_for_task(tx, dataset, task_id)
@@ -261,23 +257,20 @@ def check_terms(operations: Operations, terms: Terms) -> None:
         raise WebhookNotFound
 
 
-def check_bulk(operations: Operations, dataset: Dataset) -> None:
-    """Raise `InvalidTaskForDataset` when nothing here can do the dataset's kind of work."""
-    if dataset.type is DatasetType.BLANK:
-        return
-    if TaskType(dataset.type.value) not in operations.by_task_type:
+def check_bulk(operations: Operations, dataset: Dataset, columns: Sequence[Column]) -> None:
+    """Raise `InvalidTaskForDataset` when there are columns to fill and none can be filled here."""
+    kinds = {column.task_type for column in columns if is_target(column)}
+    if kinds and not kinds & operations.by_task_type.keys():
         raise InvalidTaskForDataset(
-            f"This server has no operation for {dataset.type.value} datasets."
+            f"This server has no operation for the columns of this {dataset.type.value} dataset: "
+            f"{', '.join(sorted(kinds))}."
         )
 
 
-async def check_new_rows(
-    tx: Tx, operations: Operations, dataset: Dataset, columns: list[Column]
-) -> None:
+async def check_new_rows(tx: Tx, dataset: Dataset, columns: Sequence[Column]) -> None:
     """Raise `InvalidTaskForDataset` when there is nothing to make rows from."""
     if dataset.type is DatasetType.BLANK:
         raise InvalidTaskForDataset("A blank dataset has nothing to make rows from.")
-    check_bulk(operations, dataset)
     if dataset.type is not DatasetType.ENRICHMENT:
         raise InvalidTaskForDataset(
             f"This server cannot make rows for {dataset.type.value} datasets."
@@ -370,13 +363,3 @@ async def _check_quota(tx: Tx, workspace_id: UUID, limits: TaskLimits) -> None:
             limits.tokens_per_month,
             f"The workspace's tasks have used this month's {limits.tokens_per_month} tokens.",
         )
-
-
-async def _has_failures(tx: Tx, dataset: Dataset, before: Task) -> bool:
-    if before.status is TaskStatus.FAILED and await batch_rows.list_unfinished(tx, before.task_id):
-        return True
-    fill = [column for column in await datasets.list_columns(tx, dataset) if is_target(column)]
-    found = await datasets.list_failed_cells(
-        tx, dataset, fill, before.task_id, except_codes=NOT_TRIED_CODES, limit=1
-    )
-    return bool(found)

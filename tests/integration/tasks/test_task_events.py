@@ -99,6 +99,11 @@ async def test_an_id_that_is_not_ours_starts_from_the_beginning(bench: Bench) ->
     assert await read(bench, task, "nonsense") == await read(bench, task)
 
 
+async def test_an_id_from_beyond_the_end_is_told_the_end(bench: Bench) -> None:
+    _, task = await run_task(bench, 5)
+    assert [event.name for event in await read(bench, task, "99999")] == ["completed"]
+
+
 async def test_a_cancelled_task_ends_its_streams(bench: Bench) -> None:
     dataset = await bench.companies(5)
     task = await bench.start_bulk(dataset)

@@ -108,11 +108,22 @@ async def test_new_rows_need_something_to_be_made_from(
 async def test_a_dataset_whose_operation_is_missing_takes_no_task(
     bench: Bench, kind: DatasetType
 ) -> None:
-    dataset = await bench.make_dataset([], {"a": TaskType.ENRICHMENT}, type=kind)
+    dataset = await bench.make_dataset([], {"a": TaskType(kind.value)}, type=kind)
     for body, form in (({}, "bulk"), ({"rowCount": 1}, "new-rows")):
         path = f"/datasets/{dataset.dataset_id}/tasks/{form}"
         reply = await bench.call("POST", path, 422, json=body)
         assert reply["code"] == "INVALID_TASK_FOR_DATASET"
+
+
+@pytest.mark.parametrize("kind", [DatasetType.EXTRACTION, DatasetType.MAP, DatasetType.GENERATION])
+async def test_a_bulk_task_goes_by_the_columns_of_a_dataset(
+    bench: Bench, kind: DatasetType
+) -> None:
+    columns = {"name": TaskType.NONE, "sector": TaskType.ENRICHMENT}
+    dataset = await bench.make_dataset([{"name": "a"}], columns, type=kind)
+    async with bench.working():
+        task = await bench.wait_for(await bench.start_bulk(dataset))
+    assert (task["operation"], task["results"]["cellsWritten"]) == (kind.value, 1)
 
 
 async def test_a_workspace_may_have_so_many_open_tasks(bench: Bench) -> None:
@@ -192,10 +203,18 @@ async def test_a_retry_takes_just_the_cells_that_failed(bench: Bench) -> None:
         assert second["progress"]["total"] == second["progress"]["completed"] == 10
         asked = {row.row_no for batch in bench.operation.batches for row in batch.rows}
         assert asked == set(range(1, 21, 2))
-        reply = await bench.call("POST", path, 422)
-        assert reply["code"] == "INVALID_TASK_FOR_DATASET"
     values = await bench.values(dataset, 2)
     assert values == {n: f"sector/{n}" for n in range(1, 21)}
+
+
+async def test_a_retry_with_nothing_failed_has_nothing_to_do(bench: Bench) -> None:
+    dataset = await bench.companies(2)
+    async with bench.working():
+        first = await bench.wait_for(await bench.start_bulk(dataset))
+        path = f"/datasets/{dataset.dataset_id}/tasks/{first['taskId']}/retry"
+        second = await bench.wait_for(await bench.call("POST", path, 202))
+    assert (second["status"], second["progress"]["total"]) == ("completed", 0)
+    assert await bench.holder(dataset) is None
 
 
 async def test_a_retry_of_an_open_task_answers_that_the_dataset_is_locked(bench: Bench) -> None:
