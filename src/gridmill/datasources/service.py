@@ -86,6 +86,7 @@ def read_options(encoding: str | None, delimiter: str | None, header: str | None
         delimiter = _DELIMITERS.get(delimiter.lower(), delimiter)
         if len(delimiter) != 1 or delimiter.isalnum() or delimiter in "\"'\r\n\\":
             faults.append(FieldError("delimiter", "This must be one character, such as ; or tab."))
+    header = None if header is None else header.lower()
     if header is not None and header not in _BOOLEANS:
         faults.append(FieldError("header", "This must be true or false."))
     if faults:

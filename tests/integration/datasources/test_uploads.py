@@ -207,6 +207,17 @@ async def test_a_file_over_the_limit_is_refused_early_and_while_it_streams(
     _check(response, 413, "FILE_TOO_LARGE")
 
 
+@pytest.mark.parametrize(("header", "rows"), [("False", 2), ("TRUE", 1)])
+async def test_a_yes_or_no_may_be_written_as_python_writes_it(
+    sources: Sources, header: str, rows: int
+) -> None:
+    made = await sources.upload("a,b\n1,2\n", header=header)
+    assert made.status_code == 201, made.text
+    await sources.process(made.json()["datasourceId"])
+    read = await sources.call("GET", made.headers["location"])
+    assert read.json()["rowCount"] == rows
+
+
 async def test_a_key_that_only_reads_cannot_upload(sources: Sources) -> None:
     response = await sources.call(
         "POST", BASE, scope=Scope.READ, files={"file": ("a.csv", b"a,b\n1,2\n")}

@@ -35,6 +35,8 @@ def _sniff(
         ("é,b\n1,2\n".encode("cp1252"), Format.CSV),
         (b"\xef\xbb\xbf[{}]", Format.JSON),
         (b' [{"a": 1}]', Format.JSON),
+        (b"[1, 2, 3]", Format.JSON),
+        (b"[true]", Format.JSON),
         (b'{\n "a": 1\n}', Format.JSON),
         (b'{"type": "FeatureCollection", "features": []}', Format.JSON),
         (b'{"a": 1}\n{"a": 2}\n', Format.JSONL),
@@ -64,6 +66,10 @@ def test_the_content_tells(raw: bytes, expected: Format) -> None:
         (b"a,b\n1,2,3\n4\n", "ragged.csv", "", Format.CSV),
         (b"a,b\n1,2\n", "table.txt", "text/plain", Format.CSV),
         (b'{"a": 1}\n{"a": 2}\n', "x.csv", "text/csv", Format.JSONL),
+        (b'{"a": 1}\n', "x.jsonl", "", Format.JSONL),
+        (b'{"a": 1}', "x", "application/x-ndjson", Format.JSONL),
+        (b'{"a": 1}', "x.json", "", Format.JSON),
+        (b'{"a":\n1}', "x.jsonl", "", Format.JSON),
     ],
 )
 def test_the_name_tells_where_the_content_does_not(

@@ -48,6 +48,8 @@ _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _MARKUP_HEAD = 1 << 14
 _TABLE_NAMES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _TABLE_TYPES = {"text/csv": ",", "text/tab-separated-values": "\t"}
+_LINES_NAMES = frozenset({".jsonl", ".ndjson"})
+_LINES_TYPES = frozenset({"application/x-ndjson", "application/jsonl", "application/x-jsonlines"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,14 @@ def sniff_format(
     if markup:
         return Sniffed(None, markup)
     if options.delimiter is None and _JSON_START.match(text):
-        return Sniffed(Format.JSONL if _has_json_lines(text, whole=whole) else Format.JSON)
+        is_named = _suffix(file_name) in _LINES_NAMES or declared_type in _LINES_TYPES
+        if _has_json_lines(text, whole=whole) or (
+            is_named and _is_object(text.strip().split("\n", 1)[0], complete=True)
+        ):
+            return Sniffed(Format.JSONL)
+        return Sniffed(Format.JSON)
+    if options.delimiter is None and whole and text.lstrip()[:1] == "[" and _is_json(text):
+        return Sniffed(Format.JSON)
     return _sniff_table(text, file_name, declared_type, options, whole=whole)
 
 
@@ -138,6 +147,18 @@ def _has_json_lines(text: str, *, whole: bool) -> bool:
     return True
 
 
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text.strip(), type=list[msgspec.Raw])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _suffix(file_name: str) -> str:
+    return file_name[file_name.rfind(".") :].lower() if "." in file_name else ""
+
+
 def _is_object(line: str, complete: bool) -> bool:
     try:
         msgspec.json.decode(line.strip(), type=dict[str, msgspec.Raw])
@@ -149,8 +170,7 @@ def _is_object(line: str, complete: bool) -> bool:
 def _sniff_table(
     text: str, file_name: str, declared_type: str, options: ParseOptions, *, whole: bool
 ) -> Sniffed:
-    suffix = file_name[file_name.rfind(".") :].lower() if "." in file_name else ""
-    named = _TABLE_NAMES.get(suffix) or _TABLE_TYPES.get(declared_type)
+    named = _TABLE_NAMES.get(_suffix(file_name)) or _TABLE_TYPES.get(declared_type)
     guess = guess_delimiter(text, whole=whole)
     delimiter = options.delimiter
     if delimiter is None and guess is not None and (named or guess.is_table):
