@@ -139,6 +139,31 @@ async def test_an_expiry_is_iso_8601_with_a_zone(client: httpx2.AsyncClient, mom
     assert [field["field"] for field in response.json()["details"]["fields"]] == ["expiresAt"]
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("2030-01-01T00:00:00Z", "2030-01-01T00:00:00.000Z"),
+        ("2030-01-01T00:00:00.123456+02:00", "2029-12-31T22:00:00.123Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000Z"),
+        (None, None),
+    ],
+)
+async def test_an_expiry_comes_back_in_utc(
+    client: httpx2.AsyncClient, sent: str | None, kept: str | None
+) -> None:
+    body = {"name": "made", "scopes": ["read"], "expiresAt": sent}
+    response = await client.post("/keys", json=body)
+    assert (response.status_code, response.json().get("expiresAt")) == (201, kept), response.text
+
+
+@pytest.mark.parametrize("moment", ["2030-02-30T00:00:00Z", "2030-01-01T00:00:00+99:99", 1, True])
+async def test_an_expiry_that_is_no_moment_is_refused(
+    client: httpx2.AsyncClient, moment: object
+) -> None:
+    body = {"name": "made", "scopes": ["read"], "expiresAt": moment}
+    assert (await client.post("/keys", json=body)).status_code == 422
+
+
 async def test_rotating_takes_no_fields(
     server: Served, client: httpx2.AsyncClient, made: dict[str, str]
 ) -> None:
