@@ -1,9 +1,11 @@
 """The only place where parts are made and wired: one factory for the API, one for a worker."""
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from gridmill.auth import service as auth
 from gridmill.auth.model import Link, Principal
 from gridmill.datasets import jobs as dataset_jobs
 from gridmill.datasets import service as datasets
+from gridmill.datasets.exporting import LINK_KIND as EXPORT_LINK
 from gridmill.datasets.model import DatasetLimits, TaskType
 from gridmill.datasources import jobs as datasource_jobs
 from gridmill.datasources import service as datasources
@@ -99,7 +102,7 @@ async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiP
         )
         openers = {
             datasources.LINK_KIND: datasources.open_download,
-            "export": datasets.open_export,
+            EXPORT_LINK: datasets.open_export,
         }
         yield ApiParts(services, database, secret, _make_readiness(database), openers)
 
@@ -126,8 +129,14 @@ async def open_worker(settings: Settings, database_url: str) -> AsyncGenerator[W
                 **task_jobs.handlers(database, engine, core.operations),
             },
             queues={"default": _DEFAULT_SLOTS, "batches": settings.worker_concurrency},
-            watch=lambda: task_jobs.watch(database, engine),
+            watch=lambda: _watch(database, engine, settings.llm_answer_days),
         )
+
+
+async def _watch(database: Database, engine: Engine, answer_days: int) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(task_jobs.watch(database, engine))
+        group.create_task(PostgresAnswers(database).forget_old(timedelta(days=answer_days)))
 
 
 @dataclass(frozen=True, slots=True)

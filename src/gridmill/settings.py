@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     llm_timeout_seconds: float = Field(
         120.0, gt=0, le=3600, description="How long one request to a model may take"
     )
+    llm_answer_days: int = Field(
+        90, ge=1, le=36_500, description="How long a model's answers are kept to be used again"
+    )
     llm_prices: dict[str, Price] = Field(
         default_factory=dict[str, Price],
         description="US dollars a million tokens, by model: overrides the built-in table",

@@ -1,15 +1,20 @@
 """Answers of models, kept in PostgreSQL for every worker and after every crash."""
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
+from gridmill.kit.errors import Unavailable
 from gridmill.providers.llm.model import Answer
 from gridmill.providers.llm.ports import NewAnswer
 from gridmill.storage.database import Database
 
+_FORGET_SECONDS = 3600.0
+_log = logging.getLogger(__name__)
 _decode = msgspec.json.Decoder(Answer).decode
 
 _SAVE = """
@@ -67,8 +72,13 @@ class PostgresAnswers:
             ),
         )
 
-    async def forget(self, before: datetime) -> int:
-        """Delete the answers saved before a moment; how many there were."""
-        async with self._database.transaction() as tx:
-            cursor = await tx.execute("DELETE FROM model_answers WHERE created_at < %s", (before,))
-            return cursor.rowcount
+    async def forget_old(self, age: timedelta) -> None:
+        """Delete answers older than `age`, now and every hour, until cancelled."""
+        while True:
+            try:
+                await self._database.run_alone(
+                    "DELETE FROM model_answers WHERE created_at < clock_timestamp() - %s", (age,)
+                )
+            except Unavailable as error:
+                _log.info("old answers stay for now: %s", error.message)
+            await asyncio.sleep(_FORGET_SECONDS)

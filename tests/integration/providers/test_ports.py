@@ -1,5 +1,6 @@
 """What every implementation of the gateway's ports must do: one suite, in memory and on PostgreSQL."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -142,3 +143,21 @@ async def test_requests_and_tokens_come_out_of_one_bucket_for_all(
     await limiter.release(Claim(scope, first, limits, 0, 0, requests=-6))
     share = await limiter.renew(Claim(scope, second, limits, 0, 10, requests=100))
     assert share.requests == pytest.approx(8, abs=1)
+
+
+async def test_old_answers_are_forgotten_and_young_ones_stay(workspaces: Database) -> None:
+    store = PostgresAnswers(workspaces)
+    old, young = new_key(), new_key()
+    await store.save([answer(old, {"x": 1}), answer(young, {"x": 2})])
+    async with workspaces.transaction() as tx:
+        await tx.execute(
+            "UPDATE model_answers SET created_at = now() - interval '91 days' WHERE key = %s",
+            (old,),
+        )
+    cleaning = asyncio.create_task(store.forget_old(timedelta(days=90)))
+
+    async def is_gone() -> bool:
+        return dict(await store.find(WORKSPACE, [old, young])) == {young: {"x": 2}}
+
+    await eventually(is_gone)
+    cleaning.cancel()

@@ -1,3 +1,5 @@
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,3 +63,13 @@ def test_no_text_makes_it_fail(text: str) -> None:
 def test_missing_keys_are_named() -> None:
     schema = {"required": ["a", "b"]}
     assert list_missing({"a": None}, schema) == ['"b" is missing']
+
+
+def test_thoughts_are_passed_over_and_unclosed_ones_cost_no_time() -> None:
+    assert read_object('<think>{"a": 1}</think> {"a": 2}') == {"a": 2}
+    assert read_object('<think><think>{"a": 1}</think> {"a": 2}') == {"a": 2}
+    assert read_object('<think>never closed, yet: {"a": 3}') == {"a": 3}
+    began = process_time()
+    assert read_object("<think>" * 200_000) is None
+    # A pattern that looks for every mark's end took 5.9 s for a tenth of this.
+    assert process_time() - began < 5

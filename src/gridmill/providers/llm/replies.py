@@ -9,7 +9,7 @@ import msgspec
 
 from gridmill.providers.llm.model import Answer
 
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_THOUGHT_MARK = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
 _ATTEMPTS = 50
 
 
@@ -39,7 +39,7 @@ def read_object(text: str) -> Answer | None:
         return _decode(text)
     except (msgspec.DecodeError, RecursionError):
         pass
-    plain = _THOUGHT.sub("", text)
+    plain = _cut_thoughts(text)
     start = -1
     for _ in range(_ATTEMPTS):
         start = plain.find("{", start + 1)
@@ -53,6 +53,23 @@ def read_object(text: str) -> Answer | None:
             if _looks_like_object(plain, start):
                 return None
     return None
+
+
+def _cut_thoughts(text: str) -> str:
+    """`text` without what stands between a thought's opening mark and the next closing one.
+
+    One pass: a lazy pattern over the whole would look for every opening mark's end to the end of
+    the text. A thought that never ends is left in.
+    """
+    kept: list[str] = []
+    kept_until, opened_at = 0, -1
+    for mark in _THOUGHT_MARK.finditer(text):
+        if mark[1] and opened_at >= 0:
+            kept.append(text[kept_until:opened_at])
+            kept_until, opened_at = mark.end(), -1
+        elif not mark[1] and opened_at < 0:
+            opened_at = mark.start()
+    return "".join(kept) + text[kept_until:]
 
 
 def _looks_like_object(text: str, start: int) -> bool:

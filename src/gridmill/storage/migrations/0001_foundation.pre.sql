@@ -283,6 +283,8 @@ CREATE TABLE model_answers (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, key)
 );
+-- Old answers are forgotten by age; they lie in the order of their making.
+CREATE INDEX model_answers_by_age ON model_answers USING brin (created_at);
 
 -- What workers share of a provider's limits.
 CREATE TABLE provider_limits (
