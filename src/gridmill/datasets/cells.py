@@ -7,7 +7,12 @@ from uuid import UUID
 
 from gridmill.auth.model import Principal
 from gridmill.datasets.errors import CellNotFound
-from gridmill.datasets.locking import lock_for_change, lock_for_edit
+from gridmill.datasets.locking import (
+    hold_for_change,
+    hold_for_edit,
+    lock_for_change,
+    lock_for_edit,
+)
 from gridmill.datasets.model import (
     CellWrite,
     Column,
@@ -95,15 +100,10 @@ async def edit_cell(
         CellNotFound, DatasetLocked.
         ValidationFailed: the value does not fit the column.
     """
+    await hold_for_edit(tx, dataset)
     row, target = await get_cell(tx, dataset, cell_id)
-    _parse(value, target)
-    await lock_for_edit(tx, dataset)
-    # The column may have been reset or redefined before the lock was ours.
-    columns = await repository.list_columns(tx, dataset.dataset_id)
-    target = next((one for one in columns if one.column_no == target.column_no), None)
-    if target is None:
-        raise CellNotFound
     text = _parse(value, target)
+    await lock_for_edit(tx, dataset)
     write = CellWrite(row.row_no, target.column_no, text)
     if await write_cells(tx, dataset, [target], [write], Writer("user", principal.key_id)) == 0:
         raise CellNotFound
@@ -210,6 +210,7 @@ async def review_cells(
     """
     if sum(chosen is not None for chosen in (cell_ids, task_id, column_ids)) != 1:
         raise InvalidSelection("Give exactly one of cellIds, taskId and columnIds.")
+    await hold_for_change(tx, dataset)
     columns = await repository.list_columns(tx, dataset.dataset_id)
     row_nos: dict[int, list[int]] | None = None
     targets: Sequence[Column] = columns
@@ -223,14 +224,14 @@ async def review_cells(
     settle = reverting.approve_cells if action == "approve" else reverting.reject_cells
     writer = Writer("user", principal.key_id, action=action)
     changed = 0
-    fresh = {one.column_no: one for one in await repository.list_columns(tx, dataset.dataset_id)}
-    for number in [target.column_no for target in targets if target.column_no in fresh]:
+    for target in targets:
+        number = target.column_no
         if row_nos is not None and number not in row_nos:
             continue
         changed += await settle(
             tx,
             dataset,
-            fresh[number],
+            target,
             writer,
             row_nos=None if row_nos is None else row_nos[number],
             task_id=task_id,

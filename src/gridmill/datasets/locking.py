@@ -3,6 +3,10 @@
 Every edit holds the row FOR SHARE until its transaction ends, a change of structure FOR NO KEY
 UPDATE, and a task's creation FOR UPDATE; so a task begins after the last edit and no edit slips
 in behind it.
+
+What reads the grid to check a request takes the row first (`hold_for_…`) and asks afterwards
+whether the dataset is free (`lock_for_…`): 404 and 422 still come before 409, and nobody waits for
+the row with the table in hand while a change of columns waits for the table with the row in hand.
 """
 
 from uuid import UUID
@@ -11,6 +15,21 @@ from gridmill.datasets.errors import DatasetLocked, DatasetNotFound
 from gridmill.datasets.model import Dataset, DatasetStatus
 from gridmill.datasets.repository import locks
 from gridmill.storage.database import Tx
+
+
+async def hold_for_edit(tx: Tx, dataset: Dataset) -> None:
+    """Take the row as `lock_for_edit` does, whoever holds the dataset."""
+    await locks.lock_shared(tx, dataset.dataset_id)
+
+
+async def hold_for_change(tx: Tx, dataset: Dataset) -> None:
+    """Take the row as `lock_for_change` does, whoever holds the dataset."""
+    await locks.lock_alone(tx, dataset.dataset_id)
+
+
+async def hold_for_task(tx: Tx, dataset: Dataset) -> None:
+    """Take the row as `lock_for_task` does, whoever holds the dataset."""
+    await locks.lock_whole(tx, dataset.dataset_id)
 
 
 async def lock_for_edit(tx: Tx, dataset: Dataset) -> None:

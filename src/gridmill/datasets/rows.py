@@ -7,7 +7,7 @@ from uuid import UUID
 from gridmill.auth.model import Principal
 from gridmill.datasets.errors import RowNotFound, RowQuotaExceeded
 from gridmill.datasets.linking import load_links
-from gridmill.datasets.locking import lock_for_edit
+from gridmill.datasets.locking import hold_for_edit, lock_for_edit
 from gridmill.datasets.model import (
     INSERT_LIMIT,
     SELECTION_LIMIT,
@@ -155,6 +155,7 @@ async def delete_rows(tx: Tx, dataset: Dataset, row_ids: Sequence[str]) -> int:
         InvalidSelection: no ids, over 100,000, or ids that are not of this dataset.
         DatasetLocked: a task holds the dataset.
     """
+    await hold_for_edit(tx, dataset)
     row_nos = await resolve_rows(tx, dataset, row_ids)
     await lock_for_edit(tx, dataset)
     return await grids.delete_rows(tx, dataset.grid_no, row_nos)
@@ -166,6 +167,7 @@ async def delete_row(tx: Tx, dataset: Dataset, row_id: str) -> None:
     Raises:
         RowNotFound, DatasetLocked.
     """
+    await hold_for_edit(tx, dataset)
     row_no = decode_row(dataset.key, row_id)
     if row_no is None or await grids.find_missing_rows(tx, dataset.grid_no, [row_no], 1):
         raise RowNotFound

@@ -31,6 +31,7 @@ from gridmill.datasets.lifecycle import (
     update_dataset,
 )
 from gridmill.datasets.locking import (
+    hold_for_task,
     lock_for_change,
     lock_for_edit,
     lock_for_task,
@@ -67,6 +68,7 @@ __all__ = [
     "get_cell",
     "get_column",
     "get_dataset",
+    "hold_for_task",
     "insert_rows",
     "list_batch_writes",
     "list_columns",

@@ -87,6 +87,8 @@ async def create_bulk(
         QuotaExceeded.
     """
     check_terms(shop.operations, terms)
+    if asked.cell_ids is not None or asked.row_ids is not None:
+        await datasets.hold_for_task(tx, dataset)
     columns = await datasets.list_columns(tx, dataset)
     check_bulk(shop.operations, dataset, columns)
     selection = await resolve_selection(tx, dataset, columns, asked)

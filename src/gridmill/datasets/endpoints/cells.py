@@ -10,7 +10,7 @@ from gridmill.datasets.errors import CellNotFound, DatasetLocked, DatasetNotFoun
 from gridmill.datasets.replies import CellReply, HistoryReply, ReviewReply
 from gridmill.datasets.schemas import CellPatch, ReviewBody
 from gridmill.datasets.wire import cell_to_wire, history_to_wire
-from gridmill.kit.errors import InvalidSelection
+from gridmill.kit.errors import GridmillError, InvalidSelection
 from gridmill.kit.http import CallDep, ListQuery, operation, reply
 
 router = APIRouter()
@@ -81,8 +81,12 @@ async def get_cell(call: CallDep, dataset_id: str, cell_id: str) -> Response:
 async def update_cell(call: CallDep, dataset_id: str, cell_id: str) -> Response:
     """Write a value of the column's type; `null` empties the cell. The metadata is reset."""
     tx, dataset = await load_dataset(call, dataset_id)
-    await service.get_cell(tx, dataset, cell_id)
-    body = await call.body(CellPatch)
+    try:
+        body = await call.body(CellPatch)
+    except GridmillError:
+        # That there is no such cell comes before what the body says.
+        await service.get_cell(tx, dataset, cell_id)
+        raise
     row, column = await service.edit_cell(tx, principal_of(call), dataset, cell_id, body.value)
     return reply(cell_to_wire(dataset.key, row, column))
 
