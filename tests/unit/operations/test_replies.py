@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gridmill.kit.values import DataType
 from gridmill.operations.enrichment.confidence import Facts, judge
 from gridmill.operations.enrichment.replies import ReplyReader
+from gridmill.providers.llm.replies import read_object
 from tests.support.enriching import column
 
 pytestmark = pytest.mark.unit
@@ -52,6 +53,58 @@ def test_bare_values_and_percentages_are_understood() -> None:
     replies = READER.read({"Sector": "Food", "Staff": cell("1,200", 85)})
     assert (replies[1].value, replies[1].stated) == ("Food", None)
     assert (replies[2].value, replies[2].stated) == ("1200", 0.85)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"SECTOR": cell("Food"), "staff": cell(7)},
+        {"row": {"Sector": cell("Food"), "Staff": cell(7)}},
+        {"result": {"sector": "Food", "staff": 7}},
+        {"data": {"Sector": "Food", "Staff": "7"}, "note": {"by": "me"}},
+        {"rows": [{"Sector": cell("Food"), "Staff": cell(7)}]},
+        read_object('[{"Sector": "Food", "Staff": 7}]'),
+    ],
+)
+def test_other_letters_and_one_more_level_are_understood(answer: dict[str, Any]) -> None:
+    assert READER.list_problems(answer) == []
+    replies = READER.read(answer)
+    assert (replies[1].value, replies[2].value) == ("Food", "7")
+
+
+@pytest.mark.parametrize("name", ["Größe (cm)", "größe (CM)", "column_3"])
+def test_a_column_is_found_by_its_name_where_its_key_is_another(name: str) -> None:
+    reader = ReplyReader([column(3, "Größe (cm)", None, DataType.INTEGER)])
+    assert reader.read({name: cell(180)})[3].value == "180"
+    assert reader.read({"answer": {name: 180}})[3].value == "180"
+
+
+def test_our_own_key_goes_before_any_other_spelling() -> None:
+    assert READER.read({"SECTOR": "Steel", "Sector": "Food", "Staff": 1})[1].value == "Food"
+
+
+def test_names_that_differ_in_letters_alone_are_not_mixed_up() -> None:
+    reader = ReplyReader([column(1, "name"), column(2, "Name")])
+    replies = reader.read({"name": "a", "NAME": "b"})
+    assert replies[1].value == "a"
+    assert replies[2].problem is not None
+
+
+def test_the_parts_of_a_cell_are_not_taken_for_columns() -> None:
+    reader = ReplyReader([column(1, "value"), column(2, "confidence")])
+    replies = reader.read({"value": cell("x")})
+    assert replies[1].value == "x"
+    assert replies[2].problem is not None
+
+
+def test_asked_for_one_column_the_cell_itself_is_an_answer() -> None:
+    reply = ReplyReader([STAFF]).read(cell(5, 0.7))[2]
+    assert (reply.value, reply.stated) == ("5", 0.7)
+
+
+def test_two_rows_in_place_of_one_are_no_answer() -> None:
+    rows = [{"Sector": "Food", "Staff": 1}, {"Sector": "Steel", "Staff": 2}]
+    assert len(READER.list_problems({"rows": rows})) == 2
 
 
 def test_rows_that_are_missing_doubled_or_made_up_are_left_to_be_asked_alone() -> None:

@@ -32,18 +32,51 @@ class ReplyReader:
     def __init__(self, columns: Sequence[ColumnSpec]) -> None:
         keys = name_keys(columns)
         self._columns = [(column, keys[column.number]) for column in columns]
+        self._exact = {column.name: key for column, key in self._columns}
+        self._exact |= {key: key for _, key in self._columns}
+        self._folded = _list_unambiguous(self._exact)
 
     def read(self, answer: Mapping[str, Any]) -> dict[int, CellReply]:
         """One `CellReply` for every column, by column number."""
+        answer = self._arrange(answer)
         return {column.number: _read_cell(answer, column, key) for column, key in self._columns}
 
     def list_problems(self, answer: Mapping[str, Any]) -> list[str]:
         """What the model has to repair, one sentence a column; empty when all cells are usable."""
+        answer = self._arrange(answer)
         return [
             f'"{key}": {problem}'
             for column, key in self._columns
             if (problem := _read_cell(answer, column, key).problem)
         ]
+
+    def _arrange(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answer under our keys.
+
+        Servers without structured output answer under a column's name, in other letters, one
+        object or a list of one object deeper, or, asked for one column, with the cell itself.
+        """
+        if not any(name in self._exact for name in answer):
+            inner = [found for said in answer.values() if (found := _open(said)) is not None]
+            answer = max([answer, *inner], key=self._count_columns)
+            if (
+                len(self._columns) == 1
+                and not any(self._count_columns(answer))
+                and _is_cell(answer)
+            ):
+                return {self._columns[0][1]: answer}
+        arranged: dict[str, Any] = {}
+        for name, said in answer.items():
+            key = self._exact.get(name) or self._folded.get(name.strip().casefold())
+            if key is not None and (name == key or key not in answer):
+                arranged.setdefault(key, said)
+        return arranged
+
+    def _count_columns(self, answer: Mapping[str, Any]) -> tuple[int, int]:
+        """How many columns it holds by their exact names and, else, in other letters."""
+        exact = {self._exact[name] for name in answer if name in self._exact}
+        folded = {self._folded.get(name.strip().casefold()) for name in answer} - {None}
+        return len(exact), len(folded)
 
     def split_rows(self, answer: Mapping[str, Any], count: int) -> dict[int, Mapping[str, Any]]:
         """The answers of a request for `count` rows by row index (from 0).
@@ -61,6 +94,21 @@ class ReplyReader:
                     twice.add(index)
                 found[index] = row
         return {index: row for index, row in found.items() if index not in twice}
+
+
+def _list_unambiguous(keys: Mapping[str, str]) -> dict[str, str]:
+    """The keys by folded name, without names that stand for more than one."""
+    folded: dict[str, set[str]] = {}
+    for name, key in keys.items():
+        folded.setdefault(name.strip().casefold(), set()).add(key)
+    return {name: next(iter(found)) for name, found in folded.items() if len(found) == 1}
+
+
+def _open(said: object) -> Mapping[str, Any] | None:
+    """The object that `said` is, or holds as a list's only item."""
+    if isinstance(said, list) and len(cast("list[object]", said)) == 1:
+        said = cast("list[object]", said)[0]
+    return cast("Mapping[str, Any]", said) if isinstance(said, dict) else None
 
 
 def _read_cell(answer: Mapping[str, Any], column: ColumnSpec, key: str) -> CellReply:
