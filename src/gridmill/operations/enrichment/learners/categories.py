@@ -1,21 +1,22 @@
 """The learner for values that repeat, or that stand in the row: experts, blend, calibration."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gridmill.operations.enrichment.learners import stack
 from gridmill.operations.enrichment.learners.classifiers import (
     Classifier,
+    ColumnClassifier,
     TextClassifier,
-    TreeClassifier,
 )
 from gridmill.operations.enrichment.learners.exchange import Prediction, Row
 from gridmill.operations.enrichment.learners.extracts import ExtractExpert
 from gridmill.operations.enrichment.learners.keys import KeyExpert
 from gridmill.operations.enrichment.learners.meaning import (
-    PREDICT_TEXTS,
+    FIT_TEXTS,
+    TRIAL_TEXTS,
     MeaningExpert,
     choose_text_columns,
 )
@@ -39,6 +40,9 @@ _WORTH_READING = 0.9
 _MIN_READ_GAIN = 0.01
 _UNSURE = 0.8
 _MAX_SOURCES = 5
+_KEY_SLACK = 0.1
+_SURE_ENOUGH = 0.6
+"""Where the rows tell nothing, frequent values are given from this confidence on, others not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,8 @@ class CategoryLearner:
         if self.head.calibration.accuracy < _GOOD_ENOUGH and len(samples.counts) > 1:
             self._add_classifiers(features)
         self._rich = self._add_meaning()
+        heads = [self.head] if self._rich is None else [self.head, self._rich]
+        self._tells_something = any(self._beats_the_most_frequent(head) for head in heads)
 
     @property
     def accuracy(self) -> float:
@@ -86,12 +92,17 @@ class CategoryLearner:
     def predict(self, row_ids: Sequence[str], rows: Sequence[Row]) -> list[Prediction]:
         """Answers for rows; one that was learnt from gets the answer given without it."""
         known = [self.samples.index_of.get(row_id) for row_id in row_ids]
-        new = [place for place, index in enumerate(known) if index not in self.head.answers]
+        new = [place for place, index in enumerate(known) if index is None]
         answers = dict(zip(new, self._answer([rows[place] for place in new]), strict=True))
+        answers |= {
+            place: self._answer_left_out(index)
+            for place, index in enumerate(known)
+            if index is not None
+        }
+        near = self._neighbours.rank(rows) if self._neighbours else [[]] * len(rows)
         predictions: list[Prediction] = []
         for place, (index, row) in enumerate(zip(known, rows, strict=True)):
-            found = answers[place] if place in answers else self.head.answers[index or 0]
-            predictions.append(self._explain(row, found, index))
+            predictions.append(self._explain(row, answers[place], index, near[place]))
         return predictions
 
     def share_of_answers(self, floor: float) -> float:
@@ -130,6 +141,7 @@ class CategoryLearner:
             keys=self._keys.propose(row, fold),
             extracts=self._extracts.propose(row, fold),
             neighbours=self._vote(self._ranked[index]),
+            nearest=self._find_nearest(self._ranked[index]),
             text=self._text.get_left_out(index) if self._text else None,
             trees=self._trees.get_left_out(index) if self._trees else None,
             meaning=meaning.get_left_out(index) if meaning else None,
@@ -139,19 +151,23 @@ class CategoryLearner:
     def _add_classifiers(self, features: TextFeatures) -> None:
         if TextClassifier.suits(self.samples) and features.matrix is not None:
             self._text = TextClassifier(self.samples, features, self._seed)
-        if TreeClassifier.suits(self.samples):
-            self._trees = TreeClassifier(self.samples, self._seed)
+        if ColumnClassifier.suits(self.samples):
+            self._trees = ColumnClassifier(self.samples, self._seed)
         if self._text is not None or self._trees is not None:
             self.head = self._fit_head(self._judged)
 
     def _add_meaning(self) -> Head | None:
         """Read the texts where the rest is not sure enough; keep it only where that helps."""
-        if self.accuracy >= _WORTH_READING or len(self.samples.counts) < 2:
+        options = self.samples.target.rules.options
+        enough = _GOOD_ENOUGH if len(self.samples) <= FIT_TEXTS else _WORTH_READING
+        if self.accuracy >= enough or max(len(self.samples.counts), len(options)) < 2:
             return None
         columns = choose_text_columns(self.samples.rows, self.samples.inputs)
         if not columns or len(self.samples.counts) > 0.3 * len(self.samples) + 5:
             return None
-        options = self.samples.target.rules.options
+        trial = MeaningExpert(self.samples, columns, options, self._seed, TRIAL_TEXTS)
+        if not trial.tells_something():
+            return None
         self._meaning = MeaningExpert(self.samples, columns, options, self._seed)
         shared = [index for index in self._meaning.taken if index in self.head.answers]
         plain = sum(self._is_right(self.head, index) for index in shared)
@@ -161,6 +177,14 @@ class CategoryLearner:
             self._meaning = None
             return None
         return rich
+
+    def _beats_the_most_frequent(self, head: Head) -> bool:
+        """Whether the left-out rows show more than that some values are frequent."""
+        count = head.calibration.rows
+        if not count or len(self.samples.counts) < 2:
+            return True
+        most = self.samples.counts.most_common(1)[0][1] / len(self.samples)
+        return head.calibration.accuracy > most + float(np.sqrt(most * (1 - most) / count))
 
     def _is_right(self, head: Head, index: int) -> bool:
         return index in head.answers and head.answers[index][0] == self.samples.labels[index]
@@ -174,15 +198,23 @@ class CategoryLearner:
         found = [self._choose(self.head, said) for said in opinions]
         if self._rich is not None and self._meaning is not None:
             unsure = [i for i, said in enumerate(found) if said is None or said[1] < _UNSURE]
-            unsure = unsure[:PREDICT_TEXTS]
             read = self._meaning.classify([rows[i] for i in unsure])
             for i, shares in zip(unsure, read, strict=True):
+                if shares is None:
+                    continue
                 said = opinions[i]
-                richer = Opinions(
-                    said.keys, said.extracts, said.neighbours, said.text, said.trees, shares
-                )
+                richer = replace(said, meaning=shares)
                 found[i] = self._choose(self._rich, richer)
         return found
+
+    def _answer_left_out(self, index: int) -> tuple[str, float] | None:
+        """The answer for a sample that its own label, and those of its fold, took no part in."""
+        if index in self._ranked:
+            return self.head.answers.get(index)
+        self._ranked |= dict(zip([index], self._rank_samples([index]), strict=True))
+        candidates = self._gather_sample(index, with_meaning=False)
+        del self._ranked[index]
+        return _pick_best(self.head, candidates)
 
     def _ask(self, rows: Sequence[Row]) -> list[Opinions]:
         ranked = self._neighbours.rank(rows) if self._neighbours else [[]] * len(rows)
@@ -193,6 +225,7 @@ class CategoryLearner:
                 keys=self._keys.propose(row, None),
                 extracts=self._extracts.propose(row, None),
                 neighbours=self._vote(near),
+                nearest=self._find_nearest(near),
                 text=by_text,
                 trees=by_trees,
             )
@@ -200,13 +233,8 @@ class CategoryLearner:
         ]
 
     def _choose(self, head: Head, opinions: Opinions) -> tuple[str, float] | None:
-        candidates = build_candidates(opinions, self.samples, None)
-        if not candidates.labels:
-            return None
-        scores: Matrix = head.blend.score(candidates.vectors)
-        best = int(np.argmax(scores))
-        confidence = float(head.calibration.apply(scores[best : best + 1])[0])
-        return self._spell(candidates.labels[best], opinions), confidence
+        best = _pick_best(head, build_candidates(opinions, self.samples, None))
+        return None if best is None else (self._spell(best[0], opinions), best[1])
 
     def _spell(self, label: str, opinions: Opinions) -> str:
         """A known label's usual spelling, else as it stands in the row."""
@@ -217,12 +245,17 @@ class CategoryLearner:
     def _vote(self, ranked: Ranked) -> dict[str, float]:
         return self._neighbours.vote(ranked) if self._neighbours else {}
 
+    def _find_nearest(self, ranked: Ranked) -> dict[str, float]:
+        return self._neighbours.find_nearest(ranked) if self._neighbours else {}
+
     def _rank_samples(self, indexes: Sequence[int]) -> list[Ranked]:
         return self._neighbours.rank_samples(indexes) if self._neighbours else [[]] * len(indexes)
 
     # --- explaining
 
-    def _explain(self, row: Row, found: tuple[str, float] | None, index: int | None) -> Prediction:
+    def _explain(
+        self, row: Row, found: tuple[str, float] | None, index: int | None, near: Ranked
+    ) -> Prediction:
         factors: dict[str, object] = {
             "method": "learned",
             "learnedRows": len(self.samples),
@@ -230,7 +263,7 @@ class CategoryLearner:
             "heldOutRows": self.head.calibration.rows,
             "calibrated": self.head.calibration.rows >= MIN_CALIBRATION,
         }
-        if found is None:
+        if found is None or (found[1] < _SURE_ENOUGH and not self._tells_something):
             return Prediction(None, 0.0, factors)
         label = normalise(found[0])
         extract = self._extracts.propose(row, None).get(label)
@@ -240,10 +273,25 @@ class CategoryLearner:
             factors["determinedBy"] = described
         if extract is not None:
             factors["foundInRow"] = True
-        return Prediction(value, found[1], factors, self._list_sources(row, label, index))
+        sources = self._list_sources(row, label, index, near)
+        return Prediction(value, found[1], factors, sources)
 
-    def _list_sources(self, row: Row, label: str, index: int | None) -> tuple[str, ...]:
-        """Up to five rows with this value: of the same key, else of the same value."""
-        rows = self._keys.list_rows(row, label) or self._by_label.get(label, [])
+    def _list_sources(
+        self, row: Row, label: str, index: int | None, near: Ranked
+    ) -> tuple[str, ...]:
+        """Up to five rows with this value: of the same telling key, the most alike, any."""
+        labels = self.samples.labels
+        rows = dict.fromkeys(self._keys.list_rows(row, label, self.accuracy - _KEY_SLACK))
+        if not rows:
+            rows.update((i, None) for i, _ in near if labels[i] == label)
+            rows.update(dict.fromkeys(self._by_label.get(label, [])))
         chosen = [i for i in rows if i != index][:_MAX_SOURCES]
         return tuple(self.samples.row_ids[i] for i in chosen)
+
+
+def _pick_best(head: Head, candidates: Candidates) -> tuple[str, float] | None:
+    if not candidates.labels:
+        return None
+    scores: Matrix = head.blend.score(candidates.vectors)
+    best = int(np.argmax(scores))
+    return candidates.labels[best], float(head.calibration.apply(scores[best : best + 1])[0])

@@ -13,6 +13,8 @@ _MAX_CODES = 120
 _MAX_COLUMNS = 60
 _SEEN_ROWS = 2_000
 
+Floats = NDArray[np.float64]
+
 
 def read_number(text: str | None) -> float:
     """The number that a text is, NaN for everything else; thousands separators, % and $ aside."""
@@ -47,6 +49,7 @@ class ColumnFeatures:
         }
         start = len(self._numeric) + len(self._dates)
         self.categorical = list(range(start, start + len(self._codes)))
+        self.width = start + len(self._codes)
 
     @staticmethod
     def count(samples: Samples) -> int:
@@ -67,6 +70,31 @@ class ColumnFeatures:
         return np.array(columns, dtype=np.float64).T.reshape(len(rows), len(columns))
 
 
+class Scaler:
+    """Columns for a linear model: numbers with mean 0 and spread 1, holes filled, codes one-hot.
+
+    `codes` are the positions of coded columns. A code or number that is missing is all zeros.
+    """
+
+    def __init__(self, vectors: Floats, codes: Sequence[int]) -> None:
+        self._codes = [(c, np.unique(vectors[np.isfinite(vectors[:, c]), c])) for c in codes]
+        self._plain = [c for c in range(vectors.shape[1]) if c not in set(codes)]
+        numbers = vectors[:, self._plain]
+        known = np.isfinite(numbers)
+        count = np.maximum(known.sum(axis=0), 1)
+        filled = np.where(known, numbers, 0.0)
+        self._mean: Floats = filled.sum(axis=0) / count
+        spread = np.sqrt((np.where(known, numbers - self._mean, 0.0) ** 2).sum(axis=0) / count)
+        self._spread: Floats = np.where(spread > 0, spread, 1.0)
+
+    def transform(self, vectors: Floats) -> Floats:
+        """One line a row."""
+        numbers = (vectors[:, self._plain] - self._mean) / self._spread
+        parts = [np.clip(np.nan_to_num(numbers, nan=0.0), -20.0, 20.0)]
+        parts += [(vectors[:, [c]] == seen[None, :]).astype(float) for c, seen in self._codes]
+        return np.hstack(parts)
+
+
 def _choose(samples: Samples) -> tuple[list[int], list[int], dict[int, Counter[str]]]:
     numeric: list[int] = []
     dates: list[int] = []
@@ -79,9 +107,10 @@ def _choose(samples: Samples) -> tuple[list[int], list[int], dict[int, Counter[s
         counts = Counter(normalise(text) for text in filled)
         if len(counts) < 2:
             continue
-        if np.isfinite([read_number(text) for text in filled]).mean() > 0.9 and len(counts) > 8:
+        many = len(counts) > min(8, len(filled) // 2)
+        if many and np.isfinite([read_number(text) for text in filled]).mean() > 0.9:
             numeric.append(position)
-        elif np.isfinite([read_date(text) for text in filled]).mean() > 0.9 and len(counts) > 8:
+        elif many and np.isfinite([read_date(text) for text in filled]).mean() > 0.9:
             dates.append(position)
         elif len(counts) <= min(_MAX_CODES, 0.5 * len(filled) + 2):
             repeating[position] = counts

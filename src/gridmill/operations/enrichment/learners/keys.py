@@ -47,12 +47,24 @@ def _take_domain(text: str) -> str | None:
     return domain.casefold().strip() or None if at and name else None
 
 
+def _take_start(size: int) -> Derive:
+    def derive(text: str) -> str | None:
+        """Of codes only, zip codes and article numbers: one word with a digit in it."""
+        plain = text.strip()
+        is_code = " " not in plain and any(character.isdigit() for character in plain)
+        return plain[:size].casefold() if is_code and len(plain) > size else None
+
+    return derive
+
+
 _DERIVATIONS: dict[str, Derive] = {
     "value": normalise,
     "first word": _take_words(1),
     "first two words": _take_words(2),
     "last word": _take_last_word,
     "domain": _take_domain,
+    "first three characters": _take_start(3),
+    "first two characters": _take_start(2),
 }
 
 
@@ -161,9 +173,10 @@ class KeyExpert:
         mean = weighted / weights if weights else prior
         return KeyOpinion(best, mean, support, agreeing / max(len(heard), 1))
 
-    def list_rows(self, row: Row, label: str) -> list[int]:
-        """Up to six rows that carry this label under the most telling key."""
-        ranked = sorted(self.tables, key=lambda table: -table.accuracy)
+    def list_rows(self, row: Row, label: str, accuracy: float) -> list[int]:
+        """Up to six rows with this label under the most telling key that is right so often."""
+        telling = [table for table in self.tables if table.accuracy >= accuracy]
+        ranked = sorted(telling, key=lambda table: -table.accuracy)
         for table in ranked:
             key = table.source.read(row)
             votes = None if key is None else table.votes.get(key)

@@ -1,8 +1,10 @@
 """What texts mean: embeddings of rows against label prototypes and against their neighbours.
 
-A label's prototype is the mean of its rows' vectors with the vector of its own name as one more,
-so that an option nobody has used yet can be proposed. Vectors cost 10-50 ms each, so only a
-bounded number of rows is embedded.
+A label's prototype is the sum of its rows' vectors and of its own name's, which counts as
+`_NAME_ROWS` rows, so that an option nobody has used yet can be proposed. Rows are taken from the
+mean row and names from the mean name first: what all texts of a table share tells nothing.
+Vectors cost 10-50 ms each (about 0.3 ms a character), so a bounded number is made: `TRIAL_TEXTS`
+samples, and more only when these show that the texts tell something.
 """
 
 from collections.abc import Sequence
@@ -14,16 +16,24 @@ from gridmill.operations.enrichment.learners.exchange import Row
 from gridmill.operations.enrichment.learners.samples import Samples, normalise, split_words
 from gridmill.providers.embeddings.service import embedder
 
-FIT_TEXTS = 300
-"""Samples embedded when a column is learnt."""
+TRIAL_TEXTS = 60
+"""Samples embedded to see whether the texts tell anything."""
 
-PREDICT_TEXTS = 400
-"""Rows of a batch embedded at most; the rest goes without."""
+FIT_TEXTS = 300
+"""Samples embedded when they do."""
+
+FIT_CHARACTERS = 20_000
+PREDICT_CHARACTERS = 30_000
+"""Distinct text of a batch's rows that is embedded at most; the rest goes without."""
 
 _COLUMNS = 3
 _CHARACTERS = 240
-_TEMPERATURE = 0.02
-"""Cosines of this model differ by hundredths; this spreads them over the range of a share."""
+_SHORT_CHARACTERS = 120
+_MANY_ROWS = 200
+_NAME_ROWS = 8.0
+_MIN_CENTRED = 8
+_TEMPERATURE = 0.06
+"""Of the softmax that spreads cosines, which differ by a tenth or two, over the range of a share."""
 
 _NEIGHBOURS = 8
 _MAX_LABELS = 120
@@ -49,82 +59,129 @@ def choose_text_columns(samples_rows: Sequence[Row], inputs: Sequence[int]) -> l
     return sorted(position for _, position in ranked[:_COLUMNS])
 
 
-def write_text(row: Row, columns: Sequence[int]) -> str:
+def write_text(row: Row, columns: Sequence[int], characters: int = _CHARACTERS) -> str:
     """What is embedded of a row."""
-    return " · ".join(text[:_CHARACTERS] for p in columns if (text := row[p]) is not None)
+    return " · ".join(text[:characters] for p in columns if (text := row[p]) is not None)
+
+
+def count_affordable(texts: Sequence[str], characters: int) -> int:
+    """How many of the first texts have no more than `characters` in all, each text once."""
+    seen: set[str] = set()
+    for place, text in enumerate(texts):
+        if text not in seen:
+            characters -= len(text)
+            seen.add(text)
+        if characters < 0:
+            return place
+    return len(texts)
 
 
 class MeaningExpert:
-    """Proposes the labels whose rows mean something similar."""
+    """Proposes the labels whose rows, or whose name, mean something similar."""
 
     def __init__(
-        self, samples: Samples, columns: Sequence[int], options: Sequence[str], seed: int
+        self,
+        samples: Samples,
+        columns: Sequence[int],
+        options: Sequence[str],
+        seed: int,
+        limit: int = FIT_TEXTS,
     ) -> None:
-        self._samples = samples
         self._columns = list(columns)
-        order = np.random.default_rng(seed + 2).permutation(len(samples))
-        self.taken: list[int] = sorted(order[:FIT_TEXTS].tolist())
+        order = np.random.default_rng(seed + 2).permutation(len(samples))[:limit].tolist()
+        texts = [write_text(samples.rows[index], self._columns) for index in order]
+        affordable = count_affordable(texts, FIT_CHARACTERS)
+        self.taken: list[int] = order[:affordable]
         self._place = {index: place for place, index in enumerate(self.taken)}
-        self._vectors = embedder.embed(
-            [write_text(samples.rows[index], self._columns) for index in self.taken]
-        )
+        vectors = embedder.embed(texts[:affordable])
+        self._middle = _take_middle(vectors)
+        self._vectors = _shift(vectors, self._middle)
         frequent = [label for label, _ in samples.counts.most_common(_MAX_LABELS)]
         self._labels = list(dict.fromkeys([*map(normalise, options), *frequent]))[:_MAX_LABELS]
-        self._names = embedder.embed([f"{samples.target.name}: {label}" for label in self._labels])
+        code = {label: number for number, label in enumerate(self._labels)}
         self._owner = np.array(
-            [
-                self._labels.index(label) if label in self._labels else -1
-                for label in (samples.labels[index] for index in self.taken)
-            ],
-            dtype=np.int64,
+            [code.get(samples.labels[i], -1) for i in self.taken], dtype=np.int64
         )
-        self._sums = self._names.copy()
-        for place, owner in enumerate(self._owner.tolist()):
-            if owner >= 0:
-                self._sums[owner] += self._vectors[place]
+        self._folds = np.array([samples.folds[index] for index in self.taken], dtype=np.int64)
+        self._names = _embed_names(samples.target.name, self._labels)
+        self._prototypes: dict[int, Floats] = {}
+        self._truth = [samples.labels[index] for index in self.taken]
 
-    @property
-    def columns(self) -> list[int]:
-        """The columns that are read."""
-        return self._columns
+    def tells_something(self) -> bool:
+        """Whether its best labels are right clearly more often than the most frequent one is."""
+        count = len(self.taken)
+        if not count:
+            return False
+        right = 0
+        for index, truth in zip(self.taken, self._truth, strict=True):
+            shares = self.get_left_out(index) or {}
+            right += max(shares, key=lambda label: shares[label], default="") == truth
+        most = max(self._truth.count(label) for label in set(self._truth)) / count
+        return right / count > most + np.sqrt(most * (1 - most) / count)
 
     def get_left_out(self, index: int) -> Shares | None:
-        """The opinion on a sample without itself; `None` when it was not embedded."""
+        """The opinion on a sample without its fold; `None` when it was not embedded."""
         place = self._place.get(index)
-        return None if place is None else self._weigh(self._vectors[place], place)
+        if place is None:
+            return None
+        return self._weigh(self._vectors[place], int(self._folds[place]))
 
-    def classify(self, rows: Sequence[Row]) -> list[Shares]:
-        """Opinions on new rows."""
+    def classify(self, rows: Sequence[Row]) -> list[Shares | None]:
+        """Opinions on new rows; `None` for those beyond what may be embedded."""
         texts = [write_text(row, self._columns) for row in rows]
-        vectors = embedder.embed(texts)
-        return [
+        affordable = count_affordable(texts, PREDICT_CHARACTERS)
+        vectors = _shift(embedder.embed(texts[:affordable]), self._middle)
+        found: list[Shares | None] = [
             self._weigh(vector, -1) if text else {}
-            for text, vector in zip(texts, vectors, strict=True)
+            for text, vector in zip(texts[:affordable], vectors, strict=True)
         ]
+        return found + [None] * (len(rows) - affordable)
 
-    def _weigh(self, vector: Floats, own: int) -> Shares:
-        sums = self._sums
-        if own >= 0 and self._owner[own] >= 0:
-            sums = sums.copy()
-            sums[self._owner[own]] -= vector
-        prototypes = sums / (np.linalg.norm(sums, axis=1, keepdims=True) + 1e-9)
-        shares = _soften(prototypes @ vector)
-        if len(self.taken) > 1:
-            shares = (shares + self._ask_neighbours(vector, own)) / 2
+    def _weigh(self, vector: Floats, fold: int) -> Shares:
+        shares = _soften(self._take_prototypes(fold) @ vector)
+        kept = self._folds != fold
+        if kept.any():
+            shares = (2 * shares + self._ask_neighbours(vector, kept)) / 3
         top = np.argsort(-shares, kind="stable")[:4]
         return {self._labels[int(place)]: float(shares[place]) for place in top}
 
-    def _ask_neighbours(self, vector: Floats, own: int) -> Floats:
-        similar = self._vectors @ vector
-        if own >= 0:
-            similar[own] = -1.0
-        nearest = np.argsort(-similar, kind="stable")[:_NEIGHBOURS]
+    def _take_prototypes(self, fold: int) -> Floats:
+        """A unit vector for each label, from all rows but those of `fold`."""
+        if fold not in self._prototypes:
+            sums = self._names * _NAME_ROWS
+            kept = (self._folds != fold) & (self._owner >= 0)
+            np.add.at(sums, self._owner[kept], self._vectors[kept])
+            self._prototypes[fold] = _make_unit(sums)
+        return self._prototypes[fold]
+
+    def _ask_neighbours(self, vector: Floats, kept: NDArray[np.bool_]) -> Floats:
+        similar = np.where(kept, self._vectors @ vector, -2.0)
+        nearest = np.argsort(-similar, kind="stable")[: min(_NEIGHBOURS, int(kept.sum()))]
         weights = np.exp((similar[nearest] - similar[nearest[0]]) / _TEMPERATURE)
         shares = np.zeros(len(self._labels), dtype=np.float32)
-        for place, weight in zip(nearest.tolist(), weights.tolist(), strict=True):
-            if self._owner[place] >= 0:
-                shares[self._owner[place]] += weight
+        known = self._owner[nearest] >= 0
+        np.add.at(shares, self._owner[nearest][known], weights[known])
         return shares / (weights.sum() + 1e-9)
+
+
+def _take_middle(vectors: Floats) -> Floats:
+    """The mean vector; of a few rows it would hold too much of each."""
+    if len(vectors) < _MIN_CENTRED:
+        return np.zeros((1, vectors.shape[1]), dtype=np.float32)
+    return vectors.mean(axis=0, keepdims=True)
+
+
+def _shift(vectors: Floats, middle: Floats) -> Floats:
+    return _make_unit(vectors - middle)
+
+
+def _make_unit(vectors: Floats) -> Floats:
+    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9)
+
+
+def _embed_names(column: str, labels: Sequence[str]) -> Floats:
+    names = embedder.embed([f"{column}: {label}" for label in labels])
+    return _shift(names, names.mean(axis=0, keepdims=True)) if len(labels) > 1 else names
 
 
 def _soften(similarities: Floats) -> Floats:
@@ -142,19 +199,18 @@ class OptionMatcher:
     def __init__(self, options: Sequence[str], name: str, columns: Sequence[int]) -> None:
         self._options = list(options)
         self._columns = list(columns)
-        self._names = embedder.embed([f"{name}: {option}" for option in options])
+        self._names = _embed_names(name, self._options)
 
     def match(self, rows: Sequence[Row]) -> list[tuple[str, float] | None]:
-        """The nearest option and a confidence, for the first 400 rows with a text."""
-        texts = [write_text(row, self._columns) for row in rows]
-        filled = [place for place, text in enumerate(texts) if text][:PREDICT_TEXTS]
+        """The nearest option and a confidence, for the rows with a text."""
+        characters = _SHORT_CHARACTERS if len(rows) > _MANY_ROWS else _CHARACTERS
+        texts = [write_text(row, self._columns, characters) for row in rows]
+        filled = [place for place, text in enumerate(texts) if text]
         found: list[tuple[str, float] | None] = [None] * len(rows)
         if not filled:
             return found
-        scores = embedder.embed([texts[place] for place in filled]) @ self._names.T
-        # An option that is near to everything says little: its mean over the rows is put aside.
-        if len(filled) >= 20:
-            scores = scores - scores.mean(axis=0, keepdims=True)
+        vectors = embedder.embed([texts[place] for place in filled])
+        scores = _shift(vectors, _take_middle(vectors)) @ self._names.T
         for place, line in zip(filled, scores, strict=True):
             shares = _soften(line)
             best = int(np.argmax(shares))

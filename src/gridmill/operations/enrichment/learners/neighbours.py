@@ -94,6 +94,13 @@ class NeighbourExpert:
         total = math.fsum(weights.values()) + 1e-3
         return {label: weight / total for label, weight in weights.items()}
 
+    def find_nearest(self, ranked: Ranked) -> dict[str, float]:
+        """The similarity of each label's most similar row among the neighbours."""
+        nearest: dict[str, float] = {}
+        for index, similarity in ranked:
+            nearest.setdefault(self._samples.labels[index], similarity)
+        return nearest
+
     def _rank(self, vectors: Any, without: Sequence[int]) -> list[Ranked]:
         ranked: list[Ranked] = []
         for start in range(0, vectors.shape[0], _CHUNK):

@@ -1,11 +1,14 @@
-"""The learner for numbers: gradient boosting on the other columns, sure where it is close.
+"""The learner for numbers: a formula or gradient boosting on the other columns.
+
+Which of them is taken is decided by the errors on left-out rows.
 
 "Right" means close: within 10% of the true value, or within a tenth of the range that holds the
 middle 80% of the values where that is less, and never stricter than a fiftieth of that range.
 The confidence is the share of left-out rows with a similar expected error that were close.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +17,24 @@ from numpy.typing import NDArray
 from gridmill.kit.values import DataType, fits_integer
 from gridmill.operations.enrichment.learners.columns import ColumnFeatures, read_number
 from gridmill.operations.enrichment.learners.exchange import Prediction, Row
+from gridmill.operations.enrichment.learners.formulas import Formula, list_formulas
 from gridmill.operations.enrichment.learners.neighbours import TextFeatures
 from gridmill.operations.enrichment.learners.samples import Samples, accept
 from gridmill.operations.enrichment.learners.stack import MIN_CALIBRATION, Calibration
 
-_MIN_ROWS = 20
+_MIN_ROWS = 8
+_MIN_BOOSTED = 20
+_MIN_JUDGED = 60
+"""From so many rows on the expected error of each row is learnt; under it all have the same."""
+
+_EXACT = 0.05
+"""A formula whose left-out errors stay under this share of the tolerance may go beyond the values
+that were seen; everything else is cut off there."""
+
+_BEYOND = 0.3
+"""What the confidence is multiplied by where a number was cut off, or what it rests on is empty."""
+
+_FULL = 0.9
 _MAX_ROWS = 8_000
 _FOLDS = 4
 _TEXT_PARTS = 12
@@ -45,6 +61,7 @@ class NumberLearner:
         self._columns = ColumnFeatures(samples)
         self._text = _TextParts(samples, seed)
         vectors = self._transform([samples.rows[index] for index in self._taken])
+        self._usually_full: NDArray[np.bool_] = np.isfinite(vectors).mean(axis=0) > _FULL
         self._fit(vectors, values)
 
     @staticmethod
@@ -61,9 +78,12 @@ class NumberLearner:
         if not rows:
             return []
         vectors = self._transform(rows)
-        numbers = self._restore(self._model.predict(vectors))
-        scores = _score(self._error_model.predict(vectors))
-        confidences = self._calibration.apply(scores)
+        numbers, beyond = self._keep_within(self._model.predict(vectors))
+        scores = np.full(len(rows), self._usual_score)
+        if self._error_model is not None:
+            scores = _score(self._error_model.predict(vectors))
+        confidences = self._calibration.apply(scores) * np.where(beyond, _BEYOND, 1.0)
+        confidences *= np.where(self._has_new_holes(vectors), _BEYOND, 1.0)
         predictions: list[Prediction] = []
         for place, row_id in enumerate(row_ids):
             number, confidence = float(numbers[place]), float(confidences[place])
@@ -80,29 +100,57 @@ class NumberLearner:
         return self._calibration.accuracy
 
     def _fit(self, vectors: Floats, values: Floats) -> None:
-        target = np.log(values) if self._skewed else values
         folds = np.random.default_rng(self._seed).permutation(len(values)) % _FOLDS
-        left_out = np.zeros(len(values))
-        for fold in range(_FOLDS):
-            held = folds == fold
-            model = self._make(len(values)).fit(vectors[~held], target[~held])
-            left_out[held] = model.predict(vectors[held])
-        self._left_out = self._restore(left_out)
+        tolerance = _measure_tolerance(values)
+        tried: list[tuple[float, int, Floats]] = []
+        makers = self._list_makers(values)
+        for place, make in enumerate(makers):
+            raw = np.zeros(len(values))
+            for fold in range(_FOLDS):
+                held = folds == fold
+                raw[held] = make().fit(vectors[~held], values[~held]).predict(vectors[held])
+            expected = np.log(np.abs(raw - values) / tolerance + _EXACT)
+            tried.append((round(float(expected.mean()), 3), place, raw))
+        _, place, raw = min(tried, key=lambda item: item[:2])
+        expected = np.log(np.abs(raw - values) / tolerance + _EXACT)
+        self._is_exact = float(np.quantile(np.abs(raw - values) / tolerance, 0.9)) < _EXACT
+        self._left_out, beyond = self._keep_within(raw)
         errors = np.abs(self._left_out - values)
-        close = errors <= _measure_tolerance(values)
-        relative = np.log(errors / _measure_tolerance(values) + 0.05)
-        scores = np.zeros(len(values))
-        for fold in range(_FOLDS):
-            held = folds == fold
-            judge = self._make(len(values) // 4).fit(vectors[~held], relative[~held])
-            scores[held] = _score(judge.predict(vectors[held]))
-        self._calibration = Calibration(scores, close.astype(np.float64))
-        self._left_out_confidence = self._calibration.apply(scores)
         self._typical_error = float(np.median(errors))
-        self._model = self._make(len(values)).fit(vectors, target)
-        self._error_model = self._make(len(values) // 4).fit(vectors, relative)
+        self._fit_judge(vectors, expected, folds, (errors <= tolerance).astype(np.float64))
+        self._left_out_confidence *= np.where(beyond, _BEYOND, 1.0)
+        self._model: Any = makers[place]().fit(vectors, values)
 
-    def _make(self, rows: int) -> Any:
+    def _fit_judge(
+        self, vectors: Floats, relative: Floats, folds: NDArray[np.int64], close: Floats
+    ) -> None:
+        """Learn from left-out rows where the errors are small, and what that is worth."""
+        count = len(close)
+        self._error_model: Any = None
+        scores = np.full(count, _score(np.array([relative.mean()]))[0])
+        if count >= _MIN_JUDGED:
+            for fold in range(_FOLDS):
+                held = folds == fold
+                judge = self._make_boosting(count // 4).fit(vectors[~held], relative[~held])
+                scores[held] = _score(judge.predict(vectors[held]))
+            self._error_model = self._make_boosting(count // 4).fit(vectors, relative)
+        self._usual_score = float(scores.mean())
+        self._calibration = Calibration(scores, close)
+        self._left_out_confidence = self._calibration.apply(scores)
+
+    def _list_makers(self, values: Floats) -> list[Callable[[], Any]]:
+        """What to try: formulas, then trees where there are rows enough for them."""
+        codes = self._columns.categorical
+        width = self._columns.width
+        makers: list[Callable[[], Any]] = [
+            partial(Formula, kind, penalty, codes, width)
+            for kind, penalty in list_formulas(width, values)
+        ]
+        if len(values) >= _MIN_BOOSTED or not makers:
+            makers.append(lambda: _Boosting(self._make_boosting(len(values)), self._skewed))
+        return makers
+
+    def _make_boosting(self, rows: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         make: Any = HistGradientBoostingRegressor
@@ -120,10 +168,17 @@ class NumberLearner:
     def _transform(self, rows: Sequence[Row]) -> Floats:
         return np.hstack([self._columns.transform(rows), self._text.transform(rows)])
 
-    def _restore(self, raw: Floats) -> Floats:
-        """Back from logarithms, and never beyond what was seen."""
-        values = np.exp(np.clip(raw, -700, 700)) if self._skewed else raw
-        return np.clip(values, self._low, self._high)
+    def _has_new_holes(self, vectors: Floats) -> NDArray[np.bool_]:
+        """Which rows lack most of what the rows that were learnt from have."""
+        full = np.isfinite(vectors[:, self._usually_full])
+        return full.mean(axis=1) < _FULL if full.shape[1] else np.zeros(len(vectors), dtype=bool)
+
+    def _keep_within(self, raw: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        """Numbers cut off at what was seen, and which were far beyond it; formulas may go there."""
+        if self._is_exact:
+            return raw, np.zeros(len(raw), dtype=np.bool_)
+        kept = np.clip(raw, self._low, self._high)
+        return kept, np.abs(kept - raw) > 0.1 * (self._high - self._low)
 
     def _write(self, number: float, confidence: float, row_id: str) -> Prediction:
         digits = 0 if self._samples.target.rules.data_type is DataType.INTEGER else self._decimals
@@ -142,6 +197,22 @@ class NumberLearner:
         near: list[str] = [self._samples.row_ids[self._taken[int(place)]] for place in order]
         sources = tuple(other for other in near if other != row_id)[:_MAX_SOURCES]
         return Prediction(value, confidence if value is not None else 0.0, factors, sources)
+
+
+class _Boosting:
+    """Gradient boosting on the values or, where these span magnitudes, on their logarithms."""
+
+    def __init__(self, estimator: Any, skewed: bool) -> None:
+        self._estimator = estimator
+        self._skewed = skewed
+
+    def fit(self, vectors: Floats, values: Floats) -> "_Boosting":
+        self._estimator.fit(vectors, np.log(values) if self._skewed else values)
+        return self
+
+    def predict(self, vectors: Floats) -> Floats:
+        raw = np.asarray(self._estimator.predict(vectors), dtype=np.float64)
+        return np.exp(np.clip(raw, -700, 700)) if self._skewed else raw
 
 
 class _TextParts:

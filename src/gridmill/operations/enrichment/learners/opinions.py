@@ -23,11 +23,15 @@ _LEADS = (
 
 @dataclass(frozen=True, slots=True)
 class Opinions:
-    """What each expert says of a row, by label; `None`: it was not asked."""
+    """What each expert says of a row, by label; `None`: it was not asked.
+
+    `nearest` is the similarity (0-1) of the most similar row with the label.
+    """
 
     keys: Mapping[str, KeyOpinion]
     extracts: Mapping[str, Extract]
     neighbours: Mapping[str, float]
+    nearest: Mapping[str, float]
     text: Mapping[str, float] | None = None
     trees: Mapping[str, float] | None = None
     meaning: Mapping[str, float] | None = None
@@ -82,6 +86,7 @@ def _describe(label: str, opinions: Opinions, samples: Samples, fold: int | None
         "key_support": key.support if key else 0.0,
         "key_agreeing": key.agreeing if key else 0.0,
         "neighbours": log_odds(opinions.neighbours.get(label, 0.0)) / 2,
+        "nearest": log_odds(opinions.nearest.get(label, 0.0)) / 2,
         "text": _read(opinions.text, label, base),
         "trees": _read(opinions.trees, label, base),
         "extract": log_odds(extract.reliability) if extract else -4.0,

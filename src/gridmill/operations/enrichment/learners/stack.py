@@ -28,6 +28,7 @@ FEATURES = (
     "meaning",
     "prior",
     "known",
+    "nearest",
     "key_lead",
     "text_lead",
     "trees_lead",
@@ -36,14 +37,19 @@ FEATURES = (
 )
 """Shares are log-odds; `…_lead` is the distance to the best other candidate of the row."""
 
-_PRIOR_OPINIONS = (-1, 0.4, 0.3, 0.2, 0.3, 0.15, 0.25, 0.25, 0.5, 0.1, 0.3, 0.25, 0.05, 0.3)
+_PRIOR_OPINIONS = (-1, 0.4, 0.3, 0.2, 0.3, 0.15, 0.25, 0.25, 0.5, 0.1, 0.3, 0.25, 0.05, 0.3, 0.1)
 _PRIOR_LEADS = (0.15, 0.1, 0.1, 0.15, 0.1)
 _PRIOR_WEIGHTS = np.array([*_PRIOR_OPINIONS, *_PRIOR_LEADS], dtype=np.float64)
 _PRIOR_PRECISION = 2.0
 _STEPS = 25
 _FOLDS = 4
-MIN_CALIBRATION = 60
-"""Left-out rows from which on confidences are measured; under it the blend's score stands."""
+MIN_CALIBRATION = 20
+"""Left-out rows from which on confidences count as measured; under it the prior weighs most."""
+
+_BINNED_ROWS = 150
+_DOUBTED_ROWS = 8.0
+_LINE_PRECISION = np.array([8.0, 1.0])
+"""Of the prior of slope and offset: standard deviations 0.35 and 1."""
 
 _BIN_ROWS = 25
 _MAX_BINS = 20
@@ -107,32 +113,60 @@ def log_odds(share: float) -> float:
 class Calibration:
     """Turns the blend's score into the share of left-out rows with such a score that were right.
 
-    Bins of equal numbers of rows, each pulled towards the overall share by `_PULL` rows, made
-    monotone (pool adjacent violators) and joined by straight lines. And never above
-    (right + 1) / (rows + 2) of the left-out rows that scored at least so high (Laplace's rule of
-    succession): a perfect score over few rows proves little.
+    Few rows move the score's log-odds by a slope and an offset (Platt's scaling) under a Gaussian
+    prior that expects a score from n rows to be too sure by a slope of n / (n + 8). From `_BINNED_ROWS` rows on:
+    bins of equal numbers of rows, each pulled towards the overall share by `_PULL` rows, made
+    monotone (pool adjacent violators), joined by straight lines. Both fall to 0 under the lowest
+    score (or bin) of the left-out rows. And never above (right + 1) / (rows + 3) of the left-out rows that scored at least so high
+    (a Beta(1, 2) prior: a perfect score over few rows proves little, the more so as the experts
+    were chosen on the same rows).
     """
 
     def __init__(self, scores: Matrix, right: Matrix) -> None:
         order = np.argsort(-scores, kind="stable")
         self._descending = scores[order]
         hits = np.concatenate([[0.0], np.cumsum(right[order])])
-        bounds = (hits + 1.0) / (np.arange(len(hits)) + 2.0)
+        bounds = (hits + 1.0) / (np.arange(len(hits)) + 3.0)
         # A higher score is worth no less than a lower one with more rows behind it.
         self._bounds: Matrix = np.maximum.accumulate(bounds[::-1])[::-1]
         self.accuracy = float(right.mean()) if len(right) else 0.0
         self.rows = len(scores)
         self._centres, self._shares = np.zeros(0), np.zeros(0)
-        if self.rows >= MIN_CALIBRATION:
+        self._slope, self._offset = _fit_line(_to_log_odds(scores), right)
+        if self.rows >= _BINNED_ROWS:
             self._centres, self._shares = _fit_bins(scores, right)
 
     def apply(self, scores: Matrix) -> Matrix:
         """Confidences for the blend's scores."""
-        confidence = np.asarray(scores, dtype=np.float64)
-        at_least = np.searchsorted(-self._descending, -confidence, side="right")
+        scores = np.asarray(scores, dtype=np.float64)
+        at_least = np.searchsorted(-self._descending, -scores, side="right")
+        confidence = _squash(self._slope * _to_log_odds(scores) + self._offset)
+        lowest = float(self._descending[-1]) if self.rows else 0.0
         if len(self._centres):
-            confidence = np.interp(confidence, self._centres, self._shares)
+            lowest = float(self._centres[0])
+            confidence = np.interp(scores, self._centres, self._shares)
+        # Nothing left out scored so low: falling to 0 is all that can be said there.
+        confidence = confidence * np.minimum(scores / max(lowest, 1e-9), 1.0)
         return np.minimum(confidence, self._bounds[at_least])
+
+
+def _to_log_odds(shares: Matrix) -> Matrix:
+    kept = np.clip(shares, 0.0025, 0.9975)
+    return np.log(kept / (1 - kept))
+
+
+def _fit_line(log_odds: Matrix, right: Matrix) -> tuple[float, float]:
+    """Slope and offset that make the log-odds likeliest, under the Gaussian prior."""
+    start = np.array([len(right) / (len(right) + _DOUBTED_ROWS), 0.0])
+    line = start.copy()
+    design = np.column_stack([log_odds, np.ones(len(log_odds))])
+    for _ in range(_STEPS):
+        chance = _squash(design @ line)
+        gradient = design.T @ (right - chance) - _LINE_PRECISION * (line - start)
+        spread = chance * (1 - chance) + 1e-4
+        curvature = (design * spread[:, None]).T @ design + np.diag(_LINE_PRECISION)
+        line += np.clip(np.linalg.solve(curvature, gradient), -1.0, 1.0)
+    return max(float(line[0]), 0.05), float(line[1])
 
 
 def _fit_bins(scores: Matrix, right: Matrix) -> tuple[Matrix, Matrix]:
