@@ -15,7 +15,7 @@ from gridmill.kit.values import DataType
 from gridmill.operations.enrichment.asking import Asked, RowState, _take, plan_questions
 from gridmill.operations.enrichment.frames import FrameBook
 from gridmill.operations.enrichment.service import Enrichment
-from gridmill.operations.model import BatchOutcome, CellOutcome, CellStatus
+from gridmill.operations.model import BatchOutcome, CellOutcome, CellStatus, ExampleRow
 from gridmill.providers.llm.budget import Budget
 from gridmill.providers.llm.errors import ProviderRefused
 from gridmill.providers.llm.fake.server import FakeServer
@@ -200,6 +200,27 @@ async def test_a_refresh_asks_again_but_equal_rows_once(
     later = now() + timedelta(milliseconds=1)
     await enrichment.run(batch_of(COLUMNS, rows, refresh=True, asked_at=later))
     assert fake.answered == 2
+
+
+async def test_a_refresh_never_sends_what_it_is_to_replace(
+    fake: FakeServer, gateway: Gateway, pool: ProcessPool
+) -> None:
+    """Not the target's old value, not another target's, not in examples, not in packed rows."""
+    own = column(5, "Own", "Improve {{Own}} of {{Name}}.")
+    columns = [*COLUMNS, own]
+    fake.answer = answer_with(lambda _row, key: {"Sector": "Food", "Staff": 7}.get(key, "fresh"))
+    stale = {"Sector": "Steel", "Staff": "404", "Pitch": "STALE pitch", "Own": "STALE own"}
+    rows = rows_of([{"Name": f"n{n}", **stale} for n in range(3)], [2, 3, 4, 5])
+    examples = [ExampleRow(row.row_no, row.row_id, row.values) for row in rows]
+    for packed in (1, 3):
+        batch = batch_of(columns, rows, examples=examples, refresh=True)
+        outcome = await Enrichment(gateway, pool, rows_per_request=packed).run(batch)
+        assert {c.status for c in outcome.cells} <= {CellStatus.OK, CellStatus.NEEDS_REVIEW}
+    for request in fake.requests:
+        for text in (request.system, request.prompt):
+            assert "STALE" not in text
+            assert "404" not in text
+        assert "Steel" not in request.prompt
 
 
 async def test_an_unknown_provider_of_one_column_fails_that_column_alone(
