@@ -35,8 +35,13 @@ class UnreadBody:
                 while self.is_waiting and left > 0:
                     async with asyncio.timeout(_IDLE_SECONDS):
                         left -= len((await self.receive()).get("body", b""))
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError):
+            # Cancelled: the server is stopping, and all of the reply is out already.
             return
+
+    def abandon(self) -> None:
+        """Wait for nothing more: the line may be cut."""
+        self.is_waiting = False
 
 
 def _announces_body(scope: Scope) -> bool:

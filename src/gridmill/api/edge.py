@@ -107,6 +107,9 @@ class _Reply:
         self.is_event_stream = False
         self.status = 0
 
+    def abandon_body(self) -> None:
+        self._body.abandon()
+
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
@@ -132,6 +135,7 @@ class _Reply:
 
 async def _send_farewell(scope: Scope, receive: Receive, reply: _Reply) -> None:
     """End an event stream, which its client resumes elsewhere; else say that we are stopping."""
+    reply.abandon_body()
     if reply.started:
         await reply.send({"type": "http.response.body", "body": b"", "more_body": False})
         return

@@ -111,6 +111,29 @@ async def test_sigterm_answers_what_hangs_and_ends_in_time(
 
 
 @linux_only
+def test_sigterm_tells_half_sent_requests_and_logs_no_fault(
+    make_server: Callable[..., Served],
+) -> None:
+    served = make_server()
+    served.start()
+    place = urlsplit(served.url)
+    lines: list[socket.socket] = []
+    for path in ("datasources", "nothing"):
+        line = socket.create_connection((place.hostname, place.port or 0), timeout=30)
+        line.sendall(
+            f"POST /api/v2/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.key}\r\n"
+            "Content-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000\r\n\r\n--B".encode()
+        )
+        lines.append(line)
+    # Answered after those before it were read.
+    assert httpx2.get(f"{served.url}/readyz").status_code == 200
+    assert served.stop() == 0
+    assert [line.recv(12)[9:] for line in lines] == [b"503", b"404"]
+    for line in lines:
+        line.close()
+    assert "Traceback" not in served.read_log()
+
+
 def test_sigterm_during_the_start_ends_it_too(make_server: Callable[..., Served]) -> None:
     served = make_server()
     served.launch()
