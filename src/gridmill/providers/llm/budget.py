@@ -1,27 +1,33 @@
-"""A hard cap on what a task may spend: reserved before a call is sent, settled after."""
+"""A cap on what a task may spend: set aside before a call is sent, settled after."""
 
 import asyncio
 from dataclasses import dataclass
 
 from gridmill.providers.llm.errors import BudgetReached
-from gridmill.providers.llm.model import Usage
+from gridmill.providers.llm.model import NOTHING_SPENT, Usage
+
+_MARGIN = 1.25
+# Free is free, whatever the sum of many floats says.
+_DUST_USD = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """The most that one call may cost."""
+    """What is set aside for one call."""
 
-    tokens: int
+    tokens: float
     cost_usd: float
 
 
 class Budget:
     """What is left to spend, shared by every call of a task that runs at once.
 
-    A call reserves its estimated prompt and its whole `max_tokens`. One that does not fit waits
-    for the calls in flight to settle and is refused when nothing in flight can make room, so the
-    cap is only ever passed by the error of the prompt's estimate. `max_cost_usd` cannot be kept
-    for a model without a price: such a call is refused.
+    A task's first call goes alone, since nothing is known of its size: it alone may pass a cap
+    that is smaller than one call. After it a call sets aside what the dearest one took, at least a
+    quarter more than the average and at most what is possible (its prompt and its whole
+    `max_tokens`), so the cap is passed only by what a call takes beyond all before it. A call that
+    does not fit waits for those in flight to settle, and is refused when nothing in flight can
+    make room. `max_cost_usd` cannot be kept for a model without a price: such a call is refused.
     """
 
     def __init__(
@@ -31,54 +37,77 @@ class Budget:
         max_tokens: int | None = None,
         spent: Usage | None = None,
     ) -> None:
-        self._cost_left = max_cost_usd
-        self._tokens_left = max_tokens
+        self._max_cost = max_cost_usd
+        self._max_tokens = max_tokens
+        self._spent = spent or NOTHING_SPENT
+        self._dearest = Reservation(0.0, 0.0)
+        self._aside = Reservation(0.0, 0.0)
         self._open = 0
         self._waiters: list[asyncio.Future[None]] = []
         self.reached = False
-        if spent is not None:
-            self._take(spent.prompt_tokens + spent.completion_tokens, spent.cost_usd)
-
-    def _take(self, tokens: int, cost_usd: float) -> None:
-        if self._tokens_left is not None:
-            self._tokens_left -= tokens
-        if self._cost_left is not None:
-            self._cost_left -= cost_usd
-
-    def _fits(self, tokens: int, cost_usd: float) -> bool:
-        return (self._tokens_left is None or tokens <= self._tokens_left) and (
-            self._cost_left is None or cost_usd <= self._cost_left
-        )
 
     async def reserve(self, tokens: int, cost_usd: float | None) -> Reservation:
-        """Set the most a call may cost aside; `cost_usd` `None` is an unknown price.
+        """Set something aside for a call that takes at most `tokens` and `cost_usd`.
 
-        Raises `BudgetReached`, and from then on `reached` is true.
+        A cost of `None` is an unknown price. Raises `BudgetReached`, and from then on `reached`
+        is true.
         """
-        if cost_usd is None and self._cost_left is not None:
+        if cost_usd is None and self._max_cost is not None:
             self.reached = True
             raise BudgetReached(
                 "This model has no known price, so a cost limit cannot be kept; set its price."
             )
-        cost = cost_usd or 0.0
-        while not self._fits(tokens, cost):
+        most = Reservation(tokens, cost_usd or 0.0)
+        while (aside := self._find_room(most)) is None:
             if not self._open:
                 self.reached = True
                 raise BudgetReached("The task's budget is used up.")
             settled = asyncio.get_running_loop().create_future()
             self._waiters.append(settled)
             await settled
-        self._take(tokens, cost)
+        self._aside = Reservation(
+            self._aside.tokens + aside.tokens, self._aside.cost_usd + aside.cost_usd
+        )
         self._open += 1
-        return Reservation(tokens, cost)
+        return aside
+
+    def _find_room(self, most: Reservation) -> Reservation | None:
+        """What to set aside for a call, or `None` when there is no room for it now."""
+        spent = self._spent
+        tokens_left = cost_left = float("inf")
+        if self._max_tokens is not None:
+            used = spent.prompt_tokens + spent.completion_tokens + self._aside.tokens
+            tokens_left = self._max_tokens - used
+        if self._max_cost is not None:
+            cost_left = self._max_cost - spent.cost_usd - self._aside.cost_usd
+        if not spent.requests:
+            is_first = not self._open and tokens_left > 0 and cost_left > -_DUST_USD
+            return most if is_first else None
+        aside = self._expect(most)
+        fits = aside.tokens <= tokens_left and aside.cost_usd <= cost_left + _DUST_USD
+        return aside if fits else None
+
+    def _expect(self, most: Reservation) -> Reservation:
+        spent = self._spent
+        tokens = (spent.prompt_tokens + spent.completion_tokens) / spent.requests
+        cost = spent.cost_usd / spent.requests
+        return Reservation(
+            min(most.tokens, max(_MARGIN * tokens, self._dearest.tokens)),
+            min(most.cost_usd, max(_MARGIN * cost, self._dearest.cost_usd)),
+        )
 
     def settle(self, reservation: Reservation, spent: Usage) -> None:
-        """Replace a reservation by what the call really took."""
+        """Replace what was set aside by what the call really took."""
         self._open -= 1
-        self._take(
-            spent.prompt_tokens + spent.completion_tokens - reservation.tokens,
-            spent.cost_usd - reservation.cost_usd,
+        self._aside = Reservation(
+            self._aside.tokens - reservation.tokens, self._aside.cost_usd - reservation.cost_usd
         )
+        self._spent = self._spent + spent
+        if spent.requests:
+            self._dearest = Reservation(
+                max(self._dearest.tokens, spent.prompt_tokens + spent.completion_tokens),
+                max(self._dearest.cost_usd, spent.cost_usd),
+            )
         waiting, self._waiters = self._waiters, []
         for settled in waiting:
             if not settled.done():

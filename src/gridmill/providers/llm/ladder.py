@@ -36,7 +36,7 @@ _HOPELESS = (
 # Prose instead of JSON this often in a row, before anything worked: the server ignores the order.
 _MISSES = 3
 _CLIMBS = 3
-_REFUSAL_SECONDS = 2.0
+_REFUSAL_SECONDS = 0.3
 _FIRST_COMPLETION = 256
 
 
@@ -129,7 +129,7 @@ class Ladder:
             self.dialect = self._next(used, about_schema=False) or used
 
     def remember_refusal(self, error: ProviderRefused) -> None:
-        """Every request of the next two seconds would be refused alike."""
+        """Requests that were about to go out would be refused alike."""
         self._refusal = (time.monotonic() + _REFUSAL_SECONDS, error)
 
     def find_refusal(self) -> ProviderRefused | None:
