@@ -27,7 +27,7 @@ from gridmill.datasets.repository import history, locks, reverting, sources
 from gridmill.datasets.rows import NAMED_IDS, check_count, read_rows, refuse_ids
 from gridmill.kit.errors import InvalidSelection, ValidationFailed
 from gridmill.kit.ids import decode_cell, decode_column, parse_uuid
-from gridmill.kit.pages import PageQuery, Pagination, decode_cursor, encode_cursor
+from gridmill.kit.pages import PageQuery, Pagination, decode_cursor, encode_cursor, unknown_cursor
 from gridmill.kit.values import parse_wire
 from gridmill.storage import grids
 from gridmill.storage.database import Tx
@@ -125,7 +125,7 @@ async def list_history(
     if query.cursor is not None:
         (text,) = decode_cursor(query.cursor, 1)
         if not (text.isascii() and text.isdecimal() and len(text) < 10):
-            raise ValidationFailed.of("cursor", "This cursor is not one that a reply gave.")
+            raise unknown_cursor()
         offset = int(text)
     entries, total = await history.list_cell_history(
         tx, dataset, target, row.row_no, offset=offset, limit=query.limit

@@ -26,7 +26,7 @@ from gridmill.datasets.rules import check_columns, check_knowledge
 from gridmill.engine.port import Engine, Job
 from gridmill.kit.errors import InsufficientScope
 from gridmill.kit.ids import new_uuid7, parse_uuid
-from gridmill.kit.pages import PageQuery, Pagination, decode_cursor, encode_cursor
+from gridmill.kit.pages import PageQuery, Pagination, cut_page, find_place
 from gridmill.storage import grids
 from gridmill.storage.database import Tx
 
@@ -87,16 +87,12 @@ async def list_datasets(
         ValidationFailed: a cursor that no reply gave.
     """
     which = DatasetFilter(principal.workspace_id, principal.dataset_ids, type, status, search)
-    before, offset = None, query.offset
-    if query.cursor is not None:
-        before, offset = parse_uuid(decode_cursor(query.cursor, 1)[0]), 0
+    before, offset = find_place(query)
     found = await repository.list_datasets(
         tx, which, before=before, offset=offset, limit=query.limit + 1
     )
-    page = found[: query.limit]
-    following = encode_cursor(page[-1].dataset_id) if len(found) > query.limit else None
     total = await repository.count_datasets(tx, which)
-    return page, Pagination(query.page, query.limit, total, following)
+    return cut_page(query, found, total, lambda dataset: dataset.dataset_id)
 
 
 async def create_dataset(

@@ -2,11 +2,16 @@
 
 import base64
 import binascii
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
 
 from gridmill.kit.errors import ValidationFailed
+from gridmill.kit.ids import parse_uuid
 
 _CURSOR_LIMIT = 512
+_ItemT = TypeVar("_ItemT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +63,33 @@ def decode_cursor(text: str, parts: int) -> tuple[str, ...]:
         if len(found) != parts:
             raise ValueError
     except (ValueError, binascii.Error):
-        raise ValidationFailed.of("cursor", "This cursor is not one that a reply gave.") from None
+        raise unknown_cursor() from None
     return found
+
+
+def unknown_cursor() -> ValidationFailed:
+    """422 for a cursor that is none of ours."""
+    return ValidationFailed.of("cursor", "This cursor is not one that a reply gave.")
+
+
+def find_place(query: PageQuery) -> tuple[UUID | None, int]:
+    """Where a page of a list by id, newest first, begins: before which item, and how many to skip.
+
+    Raises:
+        ValidationFailed: a cursor that no reply gave.
+    """
+    if query.cursor is None:
+        return None, query.offset
+    before = parse_uuid(decode_cursor(query.cursor, 1)[0])
+    if before is None:
+        raise unknown_cursor()
+    return before, 0
+
+
+def cut_page(
+    query: PageQuery, found: Sequence[_ItemT], total: int, id_of: Callable[[_ItemT], UUID]
+) -> tuple[list[_ItemT], Pagination]:
+    """The page of such a list; `found` begins at its place and goes one item beyond it, if it can."""
+    page = list(found[: query.limit])
+    following = encode_cursor(id_of(page[-1])) if len(found) > query.limit else None
+    return page, Pagination(query.page, query.limit, total, following)

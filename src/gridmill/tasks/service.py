@@ -17,7 +17,7 @@ from gridmill.datasets.task_writes import TaskWrites
 from gridmill.engine.port import Engine
 from gridmill.kit.errors import ValidationFailed
 from gridmill.kit.ids import encode_cell, encode_row, new_uuid7, parse_uuid
-from gridmill.kit.pages import PageQuery, Pagination, decode_cursor, encode_cursor
+from gridmill.kit.pages import PageQuery, Pagination, cut_page, find_place
 from gridmill.storage.database import Tx
 from gridmill.tasks import lifecycle
 from gridmill.tasks.errors import (
@@ -201,18 +201,12 @@ async def list_tasks(
         status,
         kind,
     )
-    before, offset = None, paging.offset
-    if paging.cursor is not None:
-        before, offset = parse_uuid(decode_cursor(paging.cursor, 1)[0]), 0
-        if before is None:
-            raise ValidationFailed.of("cursor", "This cursor is not one that a reply gave.")
+    before, offset = find_place(paging)
     found = await repository.list_tasks(
         tx, which, before=before, offset=offset, limit=paging.limit + 1
     )
-    tasks = found[: paging.limit]
-    more = encode_cursor(tasks[-1].task_id) if len(found) > paging.limit else None
     total = await repository.count_tasks(tx, which)
-    return tasks, Pagination(paging.page, paging.limit, total, more)
+    return cut_page(paging, found, total, lambda task: task.task_id)
 
 
 async def cancel_task(tx: Tx, engine: Engine, task: Task) -> Task:

@@ -10,6 +10,7 @@ import pytest
 from gridmill.datasets import service
 from gridmill.datasets.model import CellWrite, Writer
 from gridmill.kit.ids import new_uuid7
+from gridmill.kit.pages import encode_cursor
 from tests.integration.datasets.conftest import TABLE, Client
 
 
@@ -138,6 +139,13 @@ async def test_bad_queries_are_422(client: Client, query: str, code: str) -> Non
     dataset_id = await client.make(columns=[{"name": "name"}])
     response = await client.call("GET", f"/{dataset_id}/data?{query}")
     assert (response.status_code, response.json()["code"]) == (422, code)
+
+
+@pytest.mark.parametrize("cursor", ["x", encode_cursor("no id"), encode_cursor("a", 1)])
+async def test_a_cursor_that_no_list_gave_is_422(client: Client, cursor: str) -> None:
+    await client.make()
+    response = await client.call("GET", f"?cursor={cursor}")
+    assert (response.status_code, response.json()["code"]) == (422, "VALIDATION_ERROR")
 
 
 async def test_pages_beyond_the_end_are_empty(client: Client) -> None:
