@@ -76,6 +76,8 @@ async def watch(database: Database, engine: Engine) -> None:
                 await rescue_lost(tx, engine)
         except Unavailable as error:
             _log.info("watch over tasks skipped", reason=str(error))
+        except Exception:  # noqa: BLE001 (tasks whose jobs are lost later must still be found)
+            _log.exception("watch over tasks failed; it goes on")
         await asyncio.sleep(_WATCH_SECONDS)
 
 

@@ -36,6 +36,29 @@ def make_runner(bench: Bench) -> BatchRunner:
     return BatchRunner(bench.database, bench.engine, bench.operations)
 
 
+async def test_the_watch_goes_on_after_any_fault(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    async def fail_first(*_: Any) -> list[UUID]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RuntimeError("a fault of ours")
+        return []
+
+    async def looked_again() -> bool:
+        assert not watch.done()
+        return calls > 1
+
+    monkeypatch.setattr(jobs, "rescue_lost", fail_first)
+    monkeypatch.setattr(jobs, "_WATCH_SECONDS", 0.01)
+    watch = asyncio.create_task(jobs.watch(bench.database, bench.engine))
+    await eventually(looked_again)
+    watch.cancel()
+
+
 async def count_lines(bench: Bench, sql: str, task: Mapping[str, Any]) -> tuple[Any, ...]:
     async with bench.database.transaction() as tx:
         cursor = await tx.execute(sql.encode(), [task["taskId"]])
