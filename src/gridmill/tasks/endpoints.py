@@ -58,6 +58,7 @@ _CREATING = (
         "Tasks",
         scope=Scope.WRITE,
         body=BulkCreate,
+        body_required=False,
         reply=TaskReply,
         status=202,
         errors=_CREATING,
@@ -68,7 +69,7 @@ async def create_bulk_task(call: CallDep, dataset_id: str) -> Response:
     """Fill or refresh cells: every empty one, or those that are named. Locks the dataset."""
     tx, principal = await call.tx(), principal_of(call)
     dataset = await datasets.get_dataset(tx, principal, dataset_id)
-    body = await call.body(BulkCreate)
+    body = await call.body(BulkCreate, optional=True)
     task = await service.create_bulk(
         tx, _shop_of(call), principal, dataset, asked=body.selection, terms=_terms_of(body)
     )

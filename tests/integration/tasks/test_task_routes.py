@@ -84,6 +84,19 @@ async def test_null_fields_count_as_omitted(bench: Bench) -> None:
     assert task["request"] == {"processOnlyEmpty": True}
 
 
+async def test_a_bulk_call_without_a_body_asks_for_every_empty_cell(bench: Bench) -> None:
+    dataset = await bench.companies(3)
+    path = f"/datasets/{dataset.dataset_id}/tasks"
+    task = await bench.call("POST", f"{path}/bulk", 202)
+    assert task["request"] == {"processOnlyEmpty": True}
+    # Only no body at all: a type or a text that is none of JSON's is still refused.
+    for content, kind in ((b"x", "application/json"), (b"{}", "text/plain")):
+        headers = {"Content-Type": kind}
+        reply = await bench.http.post(f"{path}/bulk", content=content, headers=headers)
+        assert reply.status_code in {400, 415, 422}
+    assert (await bench.http.post(f"{path}/new-rows")).status_code in {415, 422}
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
