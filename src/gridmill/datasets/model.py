@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 from uuid import UUID
 
 from gridmill.kit.ids import dataset_key
-from gridmill.kit.json import dump_json_text
 from gridmill.kit.values import DataType, ValueRules
 from gridmill.storage.grids import GridColumn
 
@@ -86,11 +85,6 @@ class ColumnMetadata:
     read_only: bool | None = None
     cache: bool | None = None
 
-    @property
-    def example_texts(self) -> tuple[tuple[str, str], ...]:
-        """The examples as texts; what is no string is written as JSON."""
-        return tuple((_to_text(given), _to_text(wanted)) for given, wanted in self.examples)
-
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """From the camelCase object that `to_json` made."""
@@ -130,10 +124,6 @@ class ColumnMetadata:
             "cache": self.cache,
         }
         return {name: value for name, value in said.items() if value is not None}
-
-
-def _to_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    return value if isinstance(value, str) else dump_json_text(value)
 
 
 @dataclass(frozen=True, slots=True)

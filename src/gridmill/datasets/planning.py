@@ -46,20 +46,18 @@ async def read_filled(
     targets: Sequence[Column],
     *,
     limit: int,
-    vouched_only: bool = False,
 ) -> list[FilledRow]:
     """Up to `limit` rows in which a target is known, to learn from; vouched ones first.
 
     Known is what a person or an import wrote, or a person approved: no model's own answer is
     ever learnt from, whichever task it came from. A target that is filled but not known reads as
-    empty. The others are spread evenly over the table and the same every time; with
-    `vouched_only` there are no others (examples for a prompt).
+    empty. The others are spread evenly over the table and the same every time.
     """
     if not targets or limit <= 0:
         return []
     vouched = await learning.list_vouched(tx, dataset, targets, limit)
     chosen = list(vouched)[:limit]
-    if not vouched_only and len(chosen) < limit:
+    if len(chosen) < limit:
         seen = set(chosen)
         sampled = await learning.sample_known(tx, dataset, targets, limit)
         chosen += [row_no for row_no in sampled if row_no not in seen][: limit - len(chosen)]
@@ -70,13 +68,6 @@ async def read_filled(
         for row_no in chosen
         if row_no in by_number
     ]
-
-
-async def read_examples(
-    tx: Tx, dataset: Dataset, columns: Sequence[Column], targets: Sequence[Column], limit: int
-) -> list[FilledRow]:
-    """Up to `limit` rows in which a person wrote or approved a target."""
-    return await read_filled(tx, dataset, columns, targets, limit=limit, vouched_only=True)
 
 
 def _hide_unknown(row: Row, targets: set[int]) -> Row:

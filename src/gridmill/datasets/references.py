@@ -45,29 +45,6 @@ def find_cycle(prompts: Mapping[str, str | None]) -> list[str] | None:
     return None
 
 
-def order_by_references(prompts: Mapping[str, str | None]) -> list[list[str]]:
-    """Columns in levels: each reads only columns of earlier levels (or none of `prompts`).
-
-    Raises:
-        ValueError: the references form a cycle.
-    """
-    waiting = {
-        name: {target for target in find_references(prompt) if target in prompts}
-        for name, prompt in prompts.items()
-    }
-    levels: list[list[str]] = []
-    while waiting:
-        level = [name for name, needs in waiting.items() if not needs]
-        if not level:
-            raise ValueError("the references form a cycle")
-        levels.append(level)
-        for name in level:
-            del waiting[name]
-        for needs in waiting.values():
-            needs.difference_update(level)
-    return levels
-
-
 def _walk(start: str, graph: Mapping[str, Sequence[str]], done: set[str]) -> list[str] | None:
     path: list[str] = []
     open_at: dict[str, int] = {}

@@ -37,7 +37,7 @@ from gridmill.datasets.locking import (
     lock_for_task,
     unlock_after_task,
 )
-from gridmill.datasets.planning import plan_rows, read_examples, read_filled
+from gridmill.datasets.planning import plan_rows, read_filled
 from gridmill.datasets.rows import (
     delete_row,
     delete_rows,
@@ -82,7 +82,6 @@ __all__ = [
     "peek_new_records",
     "plan_rows",
     "read_data",
-    "read_examples",
     "read_filled",
     "read_rows",
     "reset_task_type",

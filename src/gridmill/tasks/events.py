@@ -30,7 +30,6 @@ from gridmill.tasks.wire import task_to_wire
 POLL_SECONDS = 0.2
 HEARTBEAT_SECONDS = 15.0
 _BATCHES_AT_ONCE = 200
-_CELLS_AT_ONCE = 500
 _ID = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.ASCII)
 _PLANNED = 1
 HEARTBEAT = b": still here\n\n"

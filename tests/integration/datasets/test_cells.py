@@ -187,8 +187,8 @@ async def test_review_settles_what_waits_and_nothing_else(world: World) -> None:
         assert rejected.metadata == {}
         columns = await service.list_columns(tx, dataset)
         names = [one for one in columns if one.column_no == NAME]
-        examples = await service.read_examples(tx, dataset, columns, names, 10)
-        assert [(one.row.row_no, one.row.values[NAME]) for one in examples] == [(1, "A")]
+        learnt = await service.read_filled(tx, dataset, columns, names, limit=10)
+        assert [one.row.row_no for one in learnt if NAME in one.vouched] == [1]
 
 
 async def test_reverting_a_task_puts_back_what_nobody_touched_since(world: World) -> None:

@@ -98,7 +98,6 @@ def test_metadata_survives_storing() -> None:
     stored = validate_json(MetadataBody, dump_json_text(said).encode()).to_metadata()
     assert stored.to_json() == said
     assert ColumnMetadata.from_json(said) == stored
-    assert stored.example_texts == (('{"name":"x"}', "5"),)
 
 
 def test_extraction_prompt_is_another_name_for_prompt() -> None:

@@ -11,7 +11,6 @@ from gridmill.storage.grids.conditions import Condition
 from gridmill.storage.grids.tables import column, mark_write, table
 
 BLOCK_SHIFT = 10
-BLOCK_ROWS = 1 << BLOCK_SHIFT
 _NO_METADATA: Mapping[str, Any] = {}
 
 

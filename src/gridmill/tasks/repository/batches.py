@@ -189,19 +189,6 @@ async def read_selection(
     return [(row[0], row[1]) for row in await cursor.fetchall()]
 
 
-async def copy_selection(
-    tx: Tx, from_task: UUID, to_task: UUID, ranges: Sequence[tuple[int, int]]
-) -> None:
-    """Give a task the listed rows of another that lie in `ranges` (both ends included)."""
-    await tx.execute(
-        "INSERT INTO task_selection (task_id, row_no, column_nos) "
-        "SELECT %s, s.row_no, s.column_nos FROM unnest(%s::bigint[], %s::bigint[]) AS r (a, z) "
-        "JOIN task_selection s ON s.task_id = %s AND s.row_no BETWEEN r.a AND r.z "
-        "ON CONFLICT DO NOTHING",
-        [to_task, [first for first, _ in ranges], [last for _, last in ranges], from_task],
-    )
-
-
 def to_listing(
     row_nos: Sequence[int] | None, cells: Mapping[int, Sequence[int]] | None
 ) -> list[tuple[int, Sequence[int]]]:
