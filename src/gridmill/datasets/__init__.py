@@ -1,4 +1,4 @@
 """Datasets: columns, rows, cells, their lock, history and export.
 
-May import datasources, webhooks, auth, engine, storage and kit. Entered by `service`.
+May import datasources, auth, engine, storage and kit. Entered by `service`.
 """
