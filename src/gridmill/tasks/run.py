@@ -5,6 +5,7 @@ and does so only while the batch carries that token and its task is processing: 
 repeated or late, a batch is written once or not at all.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from uuid import UUID, uuid4
@@ -63,6 +64,9 @@ class BatchRunner:
         # While a task runs nothing of its dataset's structure can change, so what its batches
         # share is read once a worker and not once a batch.
         self._setups: OrderedDict[UUID, Setup] = OrderedDict()
+        # One batch is read after the other: the first one's calls are on their way while the next
+        # is read, instead of all of them waiting for the last.
+        self._reading = asyncio.Lock()
 
     async def run(self, key: BatchKey) -> None:
         """Do the batch, unless it is done or its task has ended.
@@ -97,7 +101,7 @@ class BatchRunner:
     async def _load(
         self, key: BatchKey, token: UUID
     ) -> tuple[Claimed, Setup, list[RowInput]] | None:
-        async with self._database.transaction() as tx:
+        async with self._reading, self._database.transaction() as tx:
             claimed = await batch_rows.claim_batch(tx, key.task_id, key.batch_no, token)
             if claimed is None:
                 return None
