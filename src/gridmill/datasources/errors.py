@@ -24,15 +24,16 @@ class WebhookNotFound(NotFound):
 
 
 class DatasourceInUse(Conflict):
-    """409: a dataset that a task holds takes its records from this source."""
+    """409: a dataset that a task holds, or that waits for its import, uses this source."""
 
     code = "DATASOURCE_IN_USE"
 
-    def __init__(self, dataset_id: UUID, task_id: UUID) -> None:
-        super().__init__(
-            "A task is working on a dataset that uses this data source.",
-            details={"datasetId": str(dataset_id), "taskId": str(task_id)},
-        )
+    def __init__(self, dataset_id: UUID, task_id: UUID | None) -> None:
+        message = "A dataset that uses this data source is still being imported."
+        if task_id is not None:
+            message = "A task is working on a dataset that uses this data source."
+        task = None if task_id is None else str(task_id)
+        super().__init__(message, details={"datasetId": str(dataset_id), "taskId": task})
 
 
 class UnsupportedFormat(GridmillError):

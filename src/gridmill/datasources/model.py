@@ -73,3 +73,4 @@ class LinkedDataset:
     dataset_id: UUID
     name: str
     active_task_id: UUID | None
+    is_importing: bool

@@ -84,17 +84,6 @@ async def find_source(tx: Tx, workspace_id: UUID, datasource_id: UUID) -> DataSo
     return None if row is None else _to_source(row)
 
 
-async def find_sources(
-    tx: Tx, workspace_id: UUID, datasource_ids: Sequence[UUID]
-) -> list[DataSource]:
-    """Those of the sources that are of the workspace, in no order."""
-    cursor = await tx.execute(
-        _SELECT + sql.SQL("WHERE s.workspace_id = %s AND s.datasource_id = ANY(%s)"),
-        (workspace_id, list(datasource_ids)),
-    )
-    return [_to_source(row) for row in await cursor.fetchall()]
-
-
 async def find_unprocessed(
     tx: Tx, datasource_id: UUID, *, for_update: bool = False
 ) -> DataSource | None:
@@ -193,11 +182,11 @@ async def fail_source(tx: Tx, datasource_id: UUID, error: SourceError) -> bool:
 async def list_linked_datasets(
     tx: Tx, datasource_id: UUID, *, hold: bool = False
 ) -> list[LinkedDataset]:
-    """Datasets linked to the source; with `hold` no task can take one of them meanwhile."""
+    """Datasets linked to the source; with `hold` no task or import can take one meanwhile."""
     lock = sql.SQL(" FOR SHARE OF d" if hold else "")
     cursor = await tx.execute(
         sql.SQL(
-            "SELECT d.dataset_id, d.name, d.active_task_id FROM dataset_sources l "
+            "SELECT d.dataset_id, d.name, d.active_task_id, d.status = 'processing' FROM dataset_sources l "
             "JOIN datasets d ON d.dataset_id = l.dataset_id WHERE l.datasource_id = %s "
             "ORDER BY d.dataset_id"
         )

@@ -5,7 +5,7 @@ a job reads it. Other rooms enter here.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from gridmill.datasources.parsing.sniff import HEAD_BYTES, Sniffed, sniff_format
 from gridmill.datasources.upload import ReceivedFile, Upload, UploadForm, receive_upload
 from gridmill.engine.port import Engine, Job
 from gridmill.kit.clock import now
-from gridmill.kit.errors import FieldError, ValidationFailed
+from gridmill.kit.errors import FieldError, InsufficientScope, ValidationFailed
 from gridmill.kit.filters import parse_filter
 from gridmill.kit.http import Download
 from gridmill.kit.ids import new_uuid7, parse_uuid
@@ -52,7 +52,6 @@ __all__ = [
     "delete_datasource",
     "fail_datasource",
     "find_datasource",
-    "find_datasources",
     "get_datasource",
     "list_datasources",
     "list_linked_datasets",
@@ -212,13 +211,6 @@ async def find_datasource(tx: Tx, workspace_id: UUID, datasource_id: UUID) -> Da
     return await repository.find_source(tx, workspace_id, datasource_id)
 
 
-async def find_datasources(
-    tx: Tx, workspace_id: UUID, datasource_ids: Sequence[UUID]
-) -> list[DataSource]:
-    """Those of the sources that are the workspace's, in no order."""
-    return await repository.find_sources(tx, workspace_id, datasource_ids)
-
-
 async def list_linked_datasets(
     tx: Tx, principal: Principal, source: DataSource
 ) -> list[LinkedDataset]:
@@ -329,9 +321,12 @@ async def delete_datasource(tx: Tx, principal: Principal, datasource_id: str) ->
     """Delete a source with its file, its rows and the links to it; datasets keep what they took.
 
     Raises:
+        InsufficientScope: the key is limited to datasets; others may take records from the source.
         DatasourceNotFound: malformed, unknown, or another workspace's.
-        DatasourceInUse: a dataset that a task holds is linked to it.
+        DatasourceInUse: a dataset that a task holds, or that waits for its import, is linked to it.
     """
+    if principal.dataset_ids is not None:
+        raise InsufficientScope("This key is limited to datasets and deletes no data sources.")
     known = parse_uuid(datasource_id)
     source = (
         None if known is None else await repository.hold_source(tx, principal.workspace_id, known)
@@ -339,7 +334,7 @@ async def delete_datasource(tx: Tx, principal: Principal, datasource_id: str) ->
     if source is None:
         raise DatasourceNotFound
     for linked in await repository.list_linked_datasets(tx, source.datasource_id, hold=True):
-        if linked.active_task_id is not None:
+        if linked.is_importing or linked.active_task_id is not None:
             raise DatasourceInUse(linked.dataset_id, linked.active_task_id)
     await repository.delete_source(tx, source.datasource_id)
     await files.delete_file(tx, source.file_id)

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest_asyncio
@@ -95,4 +95,15 @@ async def strangers(sources: Sources) -> Sources:
     async with sources.database.transaction() as tx:
         workspace_id = await auth.ensure_workspace(tx, "strangers")
         _, key = await auth.create_key(tx, workspace_id, "key", [Scope.ADMIN])
+    return Sources(sources.http, sources.database, {Scope.ADMIN: key})
+
+
+@pytest_asyncio.fixture
+async def limited(sources: Sources) -> Sources:
+    """The default workspace with a key that writes, limited to one dataset."""
+    async with sources.database.transaction() as tx:
+        workspace_id = await auth.ensure_workspace(tx)
+        _, key = await auth.create_key(
+            tx, workspace_id, "limited", [Scope.WRITE], dataset_ids=[uuid4()]
+        )
     return Sources(sources.http, sources.database, {Scope.ADMIN: key})

@@ -143,7 +143,9 @@ async def test_deletion_removes_everything(sources: Sources) -> None:
     assert await sources.fetch("SELECT 1 FROM file_chunks WHERE file_id = %s", file_id) == []
 
 
-async def test_a_source_of_a_locked_dataset_stays(sources: Sources) -> None:
+async def test_a_source_of_a_dataset_that_is_locked_or_being_imported_stays(
+    sources: Sources,
+) -> None:
     made = await sources.add("a,b\n1,2\n")
     one, dataset, task = UUID(made["datasourceId"]), uuid4(), uuid4()
     await sources.fetch(
@@ -165,5 +167,22 @@ async def test_a_source_of_a_locked_dataset_stays(sources: Sources) -> None:
     assert refused.json()["details"] == {"datasetId": str(dataset), "taskId": str(task)}
     linked = (await sources.call("GET", f"{BASE}/{one}")).json()["linkedDatasets"]
     assert linked == [{"datasetId": str(dataset), "name": "d"}]
-    await sources.fetch("UPDATE datasets SET active_task_id = NULL WHERE dataset_id = %s", dataset)
+    await sources.fetch(
+        "UPDATE datasets SET active_task_id = NULL, status = 'processing' WHERE dataset_id = %s",
+        dataset,
+    )
+    refused = await sources.call("DELETE", f"{BASE}/{one}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "DATASOURCE_IN_USE")
+    assert refused.json()["details"] == {"datasetId": str(dataset), "taskId": None}
+    await sources.fetch("UPDATE datasets SET status = 'completed' WHERE dataset_id = %s", dataset)
     assert (await sources.call("DELETE", f"{BASE}/{one}")).status_code == 204
+
+
+async def test_a_key_limited_to_datasets_deletes_no_data_source(
+    sources: Sources, limited: Sources
+) -> None:
+    made = await limited.add("a,b\n1,2\n")
+    for one in (made["datasourceId"], str(uuid4())):
+        refused = await limited.call("DELETE", f"{BASE}/{one}")
+        assert (refused.status_code, refused.json()["code"]) == (403, "INSUFFICIENT_SCOPE")
+    assert (await sources.call("DELETE", f"{BASE}/{made['datasourceId']}")).status_code == 204
