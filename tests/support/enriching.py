@@ -107,4 +107,4 @@ def answer_with(
 def _cell(said: Any) -> Any:
     if isinstance(said, dict):
         return said
-    return {"value": said, "confidence": 0.9, "evidence": ["Name"]}
+    return {"value": said, "confidence": "certain", "evidence": ["Name"]}

@@ -61,7 +61,7 @@ def find(outcome: BatchOutcome, row: int, number: int) -> CellOutcome:
 async def test_one_request_fills_all_columns_of_a_row_with_confidence_and_sources(
     fake: FakeServer, gateway: Gateway, pool: ProcessPool
 ) -> None:
-    said = {"Sector": "Steel", "Staff": {"value": 12, "confidence": 0.9, "evidence": []}}
+    said = {"Sector": "Steel", "Staff": {"value": 12, "confidence": "certain", "evidence": []}}
     fake.answer = answer_with(lambda _row, key: said[key])
     batch = batch_of(COLUMNS, rows_of([{"Name": "Acme Steel"}], [2, 3]))
     outcome = await Enrichment(gateway, pool).run(batch)
@@ -119,9 +119,11 @@ async def test_a_repaired_answer_is_written_with_less_confidence(
 @pytest.mark.parametrize(
     ("stated", "threshold", "status"),
     [
+        ("certain", None, "ok"),
+        ("likely", None, "ok"),
+        ("unsure", None, "needs_review"),
+        ("certain", 0.95, "needs_review"),
         (0.9, None, "ok"),
-        (0.5, None, "needs_review"),
-        (0.9, 0.95, "needs_review"),
         (0.1, 0.0, "error"),
     ],
 )
@@ -130,7 +132,7 @@ async def test_floor_and_threshold_decide_between_writing_review_and_nothing(
     gateway: Gateway,
     pool: ProcessPool,
     *,
-    stated: float,
+    stated: str | float,
     threshold: float | None,
     status: str,
 ) -> None:
@@ -276,7 +278,7 @@ async def test_packed_rows_come_apart_again_and_doubtful_ones_are_asked_alone(
 def test_building_and_reading_takes_little_processor_time() -> None:
     rows = rows_of([{"Name": f"Company number {n}", "City": "Oulu"} for n in range(1000)], [2])
     batch = batch_of([NAME, column(9, "City"), column(2, "Sector", "What is it?")], rows)
-    reply = {"Sector": {"value": "Steel", "confidence": 0.9, "evidence": ["Name"]}}
+    reply = {"Sector": {"value": "Steel", "confidence": "certain", "evidence": ["Name"]}}
     ref = ModelRef("openai", "m")
     best = 1.0
     for _ in range(3):

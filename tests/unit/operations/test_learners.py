@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from gridmill.kit.values import DataType, ValueRules
-from gridmill.operations.enrichment.confidence import FLOOR
+from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD, FLOOR
 from gridmill.operations.enrichment.learners import memory
 from gridmill.operations.enrichment.learners.exchange import (
     Prediction,
@@ -228,7 +228,7 @@ def test_options_without_a_filled_row_are_proposals_by_meaning() -> None:
     rules = ValueRules(DataType.ENUM, ("Finance", "Agriculture"))
     predictions = learn(table_of(("About", "Sector"), rows), "Sector", rows, rules)
     assert [p.value for p in predictions] == ["Finance", "Agriculture"]
-    assert all(FLOOR <= p.confidence <= 0.55 for p in predictions)
+    assert all(FLOOR <= p.confidence < DEFAULT_THRESHOLD for p in predictions)
 
 
 def test_a_process_asks_for_the_table_once_and_keeps_what_it_fitted() -> None:

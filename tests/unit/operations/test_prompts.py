@@ -133,3 +133,10 @@ def test_unknown_is_an_admitted_answer_of_every_type() -> None:
         asked = column(1, "C", None, data_type, ("a", "b") if data_type is DataType.ENUM else ())
         value = prompts.build_schema([asked])["properties"]["C"]["properties"]["value"]
         assert "null" in value.get("type", ()) or {"type": "null"} in value["anyOf"]
+
+
+def test_confidence_is_asked_for_as_a_word_and_every_word_is_explained() -> None:
+    said = prompts.build_schema([NAME])["properties"]["Name"]["properties"]["confidence"]
+    assert said == {"type": "string", "enum": ["certain", "likely", "unsure"]}
+    system = prompts.write_system(("T", None), [NAME], [], [])
+    assert all(f'"{word}"' in system for word in said["enum"])

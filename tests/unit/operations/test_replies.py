@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridmill.kit.values import DataType
-from gridmill.operations.enrichment.confidence import Facts, judge
+from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD, FLOOR, WORDS, Facts, judge
 from gridmill.operations.enrichment.replies import ReplyReader
 from gridmill.providers.llm.replies import read_object
 from tests.support.enriching import column
@@ -53,6 +53,53 @@ def test_bare_values_and_percentages_are_understood() -> None:
     replies = READER.read({"Sector": "Food", "Staff": cell("1,200", 85)})
     assert (replies[1].value, replies[1].stated) == ("Food", None)
     assert (replies[2].value, replies[2].stated) == ("1200", 0.85)
+
+
+@pytest.mark.parametrize(
+    ("said", "stated"),
+    [
+        ("certain", 0.95),
+        (" Likely ", 0.8),
+        ("UNSURE", 0.5),
+        (0.7, 0.7),
+        (85, 0.85),
+        ("0.7", 0.7),
+        ("85 %", 0.85),
+        ("1%", 0.01),
+        ("high", None),
+        ("", None),
+        (-1, None),
+        (101, None),
+        ("nan", None),
+        (True, None),
+        (["certain"], None),
+        (None, None),
+    ],
+)
+def test_confidence_is_read_as_a_word_else_as_a_number_else_not_at_all(
+    said: Any, stated: float | None
+) -> None:
+    assert ReplyReader([STAFF]).read({"Staff": cell(5, said)})[2].stated == stated
+
+
+@pytest.mark.parametrize("stated", [*WORDS.values(), None])
+@pytest.mark.parametrize("evidence", ["columns", "world", "none", "invented"])
+@pytest.mark.parametrize("repaired", [False, True])
+def test_a_value_that_fits_is_written_whatever_word_comes_with_it(
+    *, stated: float | None, evidence: str, repaired: bool
+) -> None:
+    facts = Facts(stated, quoted=False, evidence=evidence, checked=False, repaired=repaired)
+    assert judge(facts) >= FLOOR
+
+
+def test_a_likely_value_and_a_bare_one_pass_and_one_that_the_model_doubts_is_reviewed() -> None:
+    def grade(stated: float | None, evidence: str) -> float:
+        return judge(Facts(stated, False, evidence, False, False))
+
+    assert grade(WORDS["likely"], "world") >= DEFAULT_THRESHOLD
+    assert grade(None, "none") >= DEFAULT_THRESHOLD
+    assert grade(WORDS["unsure"], "columns") < DEFAULT_THRESHOLD
+    assert judge(Facts(WORDS["unsure"], False, "columns", True, False)) < DEFAULT_THRESHOLD
 
 
 @pytest.mark.parametrize(

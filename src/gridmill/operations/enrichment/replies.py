@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from gridmill.kit.values import coerce
+from gridmill.operations.enrichment.confidence import WORDS
 from gridmill.operations.enrichment.prompts import name_keys
 from gridmill.operations.model import ColumnSpec
 
@@ -17,7 +18,7 @@ class CellReply:
     """What a reply says of one cell.
 
     `value` is canonical text; `None` with no `problem` means that the model does not know.
-    `stated` is its own confidence, `evidence` the names that it gave.
+    `stated` is its own confidence (0-1), `evidence` the names that it gave.
     """
 
     value: str | None = None
@@ -132,12 +133,24 @@ def _is_cell(said: object) -> bool:
     return isinstance(said, dict) and "value" in said
 
 
-def _read_confidence(stated: object) -> float | None:
-    """0-1 as asked; a percentage when it can only be one."""
-    if isinstance(stated, bool) or not isinstance(stated, int | float):
+def _read_confidence(said: object) -> float | None:
+    """The share that a word stands for; else 0-1, or a percentage when it can only be one."""
+    if isinstance(said, str):
+        word = said.strip().casefold()
+        if word in WORDS:
+            return WORDS[word]
+        said = _read_number(word)
+    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said <= 100:
         return None
-    share = stated / 100 if 1 < stated <= 100 else float(stated)
-    return share if 0 <= share <= 1 else None
+    return said / 100 if said > 1 else float(said)
+
+
+def _read_number(text: str) -> float | None:
+    """A number, of a percentage its share."""
+    try:
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        return None
 
 
 def _read_evidence(evidence: object) -> tuple[str, ...]:

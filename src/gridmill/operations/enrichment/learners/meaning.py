@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD
 from gridmill.operations.enrichment.learners.exchange import Row
 from gridmill.operations.enrichment.learners.samples import Samples, normalise, split_words
 from gridmill.providers.embeddings.service import embedder
@@ -35,6 +36,7 @@ _MIN_CENTRED = 8
 _TEMPERATURE = 0.06
 """Of the softmax that spreads cosines, which differ by a tenth or two, over the range of a share."""
 
+_MOST = DEFAULT_THRESHOLD - 0.01
 _NEIGHBOURS = 8
 _MAX_LABELS = 120
 
@@ -192,8 +194,8 @@ def _soften(similarities: Floats) -> Floats:
 class OptionMatcher:
     """Compares rows with the names of the options when no row is filled yet.
 
-    Nothing has shown how often this is right, so the confidence stays between 0.3 and 0.55:
-    proposals for review.
+    Nothing has shown how often this is right, so the confidence stays under the default
+    threshold: proposals for review.
     """
 
     def __init__(self, options: Sequence[str], name: str, columns: Sequence[int]) -> None:
@@ -214,5 +216,5 @@ class OptionMatcher:
         for place, line in zip(filled, scores, strict=True):
             shares = _soften(line)
             best = int(np.argmax(shares))
-            found[place] = (self._options[best], min(0.55, 0.25 + 0.35 * float(shares[best])))
+            found[place] = (self._options[best], min(_MOST, 0.25 + 0.35 * float(shares[best])))
         return found
