@@ -126,7 +126,7 @@ async def open_worker(settings: Settings, database_url: str) -> AsyncGenerator[W
             handlers={
                 **datasource_jobs.handlers(database, parsers),
                 **dataset_jobs.handlers(database, _dataset_limits(settings)),
-                **task_jobs.handlers(database, engine, core.operations),
+                **task_jobs.handlers(database, engine, core.operations, _dataset_limits(settings)),
             },
             queues={"default": _DEFAULT_SLOTS, "batches": settings.worker_concurrency},
             watch=lambda: _watch(database, engine, settings.llm_answer_days),

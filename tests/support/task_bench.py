@@ -105,7 +105,9 @@ class Bench:
 
     @property
     def handlers(self) -> dict[str, HandlerSpec]:
-        return jobs.handlers(self.database, self.engine, self.operations)
+        limits = self.registry[DatasetLimits]
+        assert isinstance(limits, DatasetLimits)
+        return jobs.handlers(self.database, self.engine, self.operations, limits)
 
     @asynccontextmanager
     async def working(
@@ -239,6 +241,7 @@ async def open_bench(url: str) -> AsyncGenerator[Bench]:
             Engine: engine,
             Operations: operations,
             TaskLimits: TaskLimits(),
+            DatasetLimits: DatasetLimits(),
         }
 
         async def ready() -> Mapping[str, bool]:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from gridmill.kit.errors import Conflict, GridmillError, NotFound
+from gridmill.kit.errors import Conflict, GridmillError, NotFound, Unprocessable
 
 
 class DatasetNotFound(NotFound):
@@ -66,4 +66,17 @@ class RowQuotaExceeded(GridmillError):
         super().__init__(
             f"The workspace may hold {limit} rows in all its datasets.",
             details={"quota": "rows", "limit": limit},
+        )
+
+
+class ValueMismatch(Unprocessable):
+    """A record of a source cannot be taken: a value does not fit the column it would come into."""
+
+    code = "VALUE_MISMATCH"
+
+    def __init__(
+        self, *, file_name: str, record: int, column: str, value: str, reason: str
+    ) -> None:
+        super().__init__(
+            f"{file_name}, record {record}, column {column!r}: {value[:80]!r} {reason}"
         )

@@ -1,14 +1,14 @@
 """The import of linked tables: one transaction, all records or none.
 
-A column of the sources that was declared keeps its declared type; texts that are written
-differently but mean a value of it take their canonical form ("1,234" as an integer is 1234). A
-text that does not fit is never dropped: the import fails and names it.
+A column of the sources that was declared keeps its declared type and rules. A value that does not
+fit is never dropped: the import fails and names it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
+from gridmill.datasets.errors import ValueMismatch
 from gridmill.datasets.linking import LinkedSource, load_links
 from gridmill.datasets.model import (
     COLUMN_LIMIT,
@@ -22,14 +22,15 @@ from gridmill.datasets.model import (
 )
 from gridmill.datasets.repository import datasets as repository
 from gridmill.datasets.repository import locks
-from gridmill.datasets.rows import check_quota, take_new_records
+from gridmill.datasets.rows import check_quota
 from gridmill.datasets.rules import check_columns
+from gridmill.datasets.taking import take_new_records
 from gridmill.kit.errors import GridmillError
-from gridmill.kit.values import DataType, ValueRules, coerce, is_empty
+from gridmill.kit.values import DataType
 from gridmill.storage import grids
 from gridmill.storage.database import Tx
 
-_CHUNK_ROWS = 5_000
+_ADVICE = "Declare the column as text or without these rules, or leave its type to be found."
 
 
 class ImportFailed(Exception):
@@ -39,16 +40,6 @@ class ImportFailed(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-
-
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """Rows of one source, for messages that name a record."""
-
-    first: int
-    last: int
-    first_record: int
-    file_name: str
 
 
 async def import_sources(tx: Tx, dataset_id: UUID, limits: DatasetLimits) -> bool:
@@ -72,23 +63,23 @@ async def import_sources(tx: Tx, dataset_id: UUID, limits: DatasetLimits) -> boo
                 "DATASOURCE_FAILED", f"{one.file_name} could not be read: {one.failure}"
             )
     tables = [one for one in linked if one.is_table]
-    columns, retyped = await _match_columns(tx, dataset, tables)
+    columns = await _match_columns(tx, dataset, tables)
     try:
         total = sum([await grids.count_rows(tx, one.grid_no) for one in tables])
         await check_quota(tx, dataset.workspace_id, total, limits)
+        for one in tables:
+            await take_new_records(
+                tx,
+                dataset,
+                columns,
+                await grids.count_rows(tx, one.grid_no),
+                Writer("import", one.datasource_id),
+                only=one.datasource_id,
+            )
+    except ValueMismatch as error:
+        raise ImportFailed(error.code, f"{error.message} {_ADVICE}") from None
     except GridmillError as error:
         raise ImportFailed(error.code, error.message) from None
-    for one in tables:
-        made = await take_new_records(
-            tx,
-            dataset,
-            columns,
-            await grids.count_rows(tx, one.grid_no),
-            Writer("import", one.datasource_id),
-            only=one.datasource_id,
-        )
-        for first, last in made:
-            await _retype(tx, dataset, retyped, _Range(first, last, 1, one.file_name))
     await repository.update_dataset(
         tx, dataset_id, {"status": DatasetStatus.COMPLETED, "error": None}
     )
@@ -114,10 +105,8 @@ async def fail_import(tx: Tx, dataset_id: UUID, code: str, message: str) -> None
         )
 
 
-async def _match_columns(
-    tx: Tx, dataset: Dataset, tables: Sequence[LinkedSource]
-) -> tuple[list[Column], list[Column]]:
-    """All columns in order (those of the sources first), and those whose texts must be read anew."""
+async def _match_columns(tx: Tx, dataset: Dataset, tables: Sequence[LinkedSource]) -> list[Column]:
+    """All columns in order, those of the sources first."""
     declared = {
         column.name: column for column in await repository.list_columns(tx, dataset.dataset_id)
     }
@@ -151,56 +140,4 @@ async def _match_columns(
         check_columns(columns)
     except GridmillError as error:
         raise ImportFailed(error.code, error.message) from None
-    retyped = [
-        column
-        for column in columns
-        if column.name in declared
-        and column.name in found
-        and column.data_type is not DataType.TEXT
-        and (found[column.name] is not column.data_type or column.name in conflicting)
-    ]
-    return columns, retyped
-
-
-async def _retype(tx: Tx, dataset: Dataset, columns: Sequence[Column], made: _Range) -> None:
-    if not columns:
-        return
-    first = made.first
-    while first <= made.last:
-        last = min(first + _CHUNK_ROWS - 1, made.last)
-        rows = await grids.read_rows(
-            tx,
-            dataset.grid_no,
-            [column.physical for column in columns],
-            first=first,
-            last=last,
-            with_metadata=False,
-        )
-        writes = [
-            grids.GridWrite(row.row_no, column.physical, text)
-            for row in rows
-            for column, value in zip(columns, row.values, strict=True)
-            if (text := _read_value(column, value, row.row_no, made)) != value
-        ]
-        await grids.write_cells(tx, dataset.grid_no, writes)
-        first = last + 1
-
-
-def _read_value(column: Column, value: str | None, row_no: int, made: _Range) -> str | None:
-    if value is None or is_empty(value):
-        return value
-    rules = ValueRules(column.data_type, column.metadata.options)
-    try:
-        text = coerce(value, rules)
-        if text is not None:
-            return text
-        reason = "it is no value of that type."
-    except ValueError as error:
-        reason = str(error)
-    record = made.first_record + row_no - made.first
-    raise ImportFailed(
-        "VALUE_MISMATCH",
-        f"{made.file_name}, record {record}, column {column.name!r}: {value[:80]!r} does not fit "
-        f"the declared type {column.data_type.value}: {reason} Declare the column as text, or "
-        "leave its type to be found.",
-    )
+    return columns

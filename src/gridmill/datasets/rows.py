@@ -6,7 +6,6 @@ from uuid import UUID
 
 from gridmill.auth.model import Principal
 from gridmill.datasets.errors import RowNotFound, RowQuotaExceeded
-from gridmill.datasets.linking import load_links
 from gridmill.datasets.locking import hold_for_edit, lock_for_edit
 from gridmill.datasets.model import (
     INSERT_LIMIT,
@@ -217,86 +216,3 @@ async def check_quota(tx: Tx, workspace_id: UUID, more: int, limits: DatasetLimi
         return
     if await repository.count_workspace_rows(tx, workspace_id) + more > limits.rows:
         raise RowQuotaExceeded(limits.rows)
-
-
-async def peek_new_records(
-    tx: Tx, dataset: Dataset, columns: Sequence[Column], sample: int
-) -> tuple[int, list[dict[int, str | None]]]:
-    """What `take_new_records` could take: how many records, and the values of the first ones.
-
-    Up to `sample` records, their values by column number. Nothing is held or taken.
-    """
-    total = 0
-    rows: list[dict[int, str | None]] = []
-    tables = {one.datasource_id: one for one in await load_links(tx, dataset) if one.is_table}
-    for link in await sources.list_links(tx, dataset.dataset_id, hold=False):
-        source = tables.get(link.datasource_id)
-        if source is None:
-            continue
-        total += max(0, await grids.count_rows(tx, source.grid_no) - link.next_record + 1)
-        if len(rows) >= sample:
-            continue
-        by_name = {column.name: physical for physical, column in enumerate(source.columns, 1)}
-        shared = [column for column in columns if column.name in by_name]
-        records = await grids.read_rows(
-            tx,
-            source.grid_no,
-            [by_name[column.name] for column in shared],
-            first=link.next_record,
-            limit=sample - len(rows),
-            with_metadata=False,
-        )
-        rows += [
-            dict.fromkeys((column.column_no for column in columns), None)
-            | {column.column_no: v for column, v in zip(shared, record.values, strict=True)}
-            for record in records
-        ]
-    return total, rows
-
-
-async def take_new_records(
-    tx: Tx,
-    dataset: Dataset,
-    columns: Sequence[Column],
-    limit: int,
-    writer: Writer,
-    *,
-    only: UUID | None = None,
-) -> list[tuple[int, int]]:
-    """Append up to `limit` records of linked table sources that were not taken yet.
-
-    Sources in the order of their links (or `only` one), columns matched by name; the ranges of row
-    numbers made, empty when the sources have run out. Sources that are still read or failed, and
-    documents, are passed over.
-    """
-    made: list[tuple[int, int]] = []
-    tables = {one.datasource_id: one for one in await load_links(tx, dataset) if one.is_table}
-    by_name = {target.name: target.physical for target in columns}
-    for link in await sources.list_links(tx, dataset.dataset_id):
-        source = tables.get(link.datasource_id)
-        if source is None or limit <= 0 or only not in {None, link.datasource_id}:
-            continue
-        mapping = {
-            physical: by_name[column.name]
-            for physical, column in enumerate(source.columns, 1)
-            if column.name in by_name
-        }
-        taken = await grids.copy_between(
-            tx,
-            source.grid_no,
-            dataset.grid_no,
-            mapping,
-            first_record=link.next_record,
-            limit=limit,
-        )
-        if taken is None:
-            continue
-        count = taken[1] - taken[0] + 1
-        origin = Origin(*taken, writer, link.datasource_id, link.next_record)
-        await sources.insert_origin(tx, dataset.dataset_id, origin)
-        await sources.advance_link(
-            tx, dataset.dataset_id, link.datasource_id, link.next_record + count
-        )
-        made.append(taken)
-        limit -= count
-    return made

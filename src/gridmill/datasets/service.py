@@ -39,15 +39,15 @@ from gridmill.datasets.locking import (
 )
 from gridmill.datasets.planning import plan_rows, read_filled
 from gridmill.datasets.rows import (
+    check_quota,
     delete_row,
     delete_rows,
     find_missing_rows,
     insert_rows,
-    peek_new_records,
     read_rows,
     resolve_rows,
-    take_new_records,
 )
+from gridmill.datasets.taking import count_new_records, peek_new_records, take_new_records
 from gridmill.datasets.task_writes import list_failed_cells, summarise_task
 from gridmill.datasets.views import DataPage, DataView, read_data
 
@@ -56,6 +56,8 @@ __all__ = [
     "DataView",
     "NewDataset",
     "add_column",
+    "check_quota",
+    "count_new_records",
     "create_dataset",
     "create_export",
     "delete_column",

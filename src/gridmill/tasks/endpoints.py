@@ -7,6 +7,7 @@ from gridmill.auth.model import Scope
 from gridmill.auth.service import principal_of
 from gridmill.datasets import service as datasets
 from gridmill.datasets.errors import DatasetLocked, DatasetNotFound
+from gridmill.datasets.model import DatasetLimits
 from gridmill.engine.port import Engine
 from gridmill.kit.errors import InvalidSelection
 from gridmill.kit.http import Call, CallDep, operation, reply
@@ -353,16 +354,14 @@ async def get_usage(call: CallDep) -> Response:
 
 
 def _shop_of(call: Call) -> Shop:
+    task_limits = call.services.registry.get(TaskLimits)
+    dataset_limits = call.services.registry.get(DatasetLimits)
     return Shop(
         call.service(Engine),
         call.service(Operations),
-        _limits_of(call),
+        task_limits if isinstance(task_limits, TaskLimits) else TaskLimits(),
+        dataset_limits if isinstance(dataset_limits, DatasetLimits) else DatasetLimits(),
     )
-
-
-def _limits_of(call: Call) -> TaskLimits:
-    found = call.services.registry.get(TaskLimits)
-    return found if isinstance(found, TaskLimits) else TaskLimits()
 
 
 def _terms_of(body: BulkCreate | NewRowsCreate | EstimateRequest) -> Terms:

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import structlog
 
+from gridmill.datasets.errors import RowQuotaExceeded, ValueMismatch
+from gridmill.datasets.model import DatasetLimits
 from gridmill.engine.port import Engine, HandlerSpec, JobContext
 from gridmill.kit.clock import now
 from gridmill.kit.errors import Unavailable
@@ -34,16 +36,26 @@ _PLAN_STATEMENT_SECONDS = 600.0
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-def handlers(database: Database, engine: Engine, operations: Operations) -> dict[str, HandlerSpec]:
+def handlers(
+    database: Database,
+    engine: Engine,
+    operations: Operations,
+    limits: DatasetLimits | None = None,
+) -> dict[str, HandlerSpec]:
     """What a worker runs of this room, by job name."""
     runner = BatchRunner(database, engine, operations)
+    allowed = limits or DatasetLimits()
 
     async def plan(payload: Mapping[str, Any], _: JobContext) -> None:
+        task_id = UUID(payload["taskId"])
         try:
             async with database.transaction(statement_timeout=_PLAN_STATEMENT_SECONDS) as tx:
-                await plan_task(tx, engine, operations, UUID(payload["taskId"]))
+                await plan_task(tx, engine, operations, task_id, allowed)
         except PlanOutdated:
-            _log.info("plan refused: the task is no longer queued", task_id=payload["taskId"])
+            _log.info("plan refused: the task is no longer queued", task_id=str(task_id))
+        except (RowQuotaExceeded, ValueMismatch) as error:
+            async with database.transaction() as tx:
+                await lifecycle.refuse_plan(tx, task_id, error.code, error.message)
 
     async def give_up_plan(payload: Mapping[str, Any], reason: str) -> None:
         _log.error("task could not be planned", task_id=payload["taskId"], reason=reason)

@@ -35,6 +35,13 @@ async def fail(tx: Tx, engine: Engine, task_id: UUID, code: str, message: str) -
     return True
 
 
+async def refuse_plan(tx: Tx, task_id: UUID, code: str, message: str) -> None:
+    """End a task as failed that its own planning job, which runs on, found to be impossible."""
+    dataset_id = await ends.fail_task(tx, task_id, {"code": code, "message": message})
+    if dataset_id is not None:
+        await datasets.unlock_after_task(tx, dataset_id, task_id)
+
+
 async def _free(tx: Tx, engine: Engine, task_id: UUID, dataset_id: UUID) -> None:
     await datasets.unlock_after_task(tx, dataset_id, task_id)
     await engine.cancel(tx, await batch_rows.list_job_ids(tx, task_id))

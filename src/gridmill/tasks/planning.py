@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from gridmill.datasets import service as datasets
-from gridmill.datasets.model import Column, Dataset, Writer
+from gridmill.datasets.model import Column, Dataset, DatasetLimits, Writer
 from gridmill.engine.port import Engine, Job
 from gridmill.kit.values import is_empty
 from gridmill.operations.model import NOT_TRIED_CODES
@@ -35,6 +35,7 @@ _CHUNK_ROWS = 5_000
 # Batches of two tasks take turns in groups of this size, so that a short task behind a long one
 # ends early.
 _FAIRNESS_GROUP = 5
+_NO_LIMITS = DatasetLimits()
 
 Listing = Sequence[tuple[int, Sequence[int]]]
 """Row numbers, ascending, each with column numbers; none stands for all that the task fills."""
@@ -62,6 +63,7 @@ class _Ground:
     """What planning stands on; `kept` is what the task's creation left for it."""
 
     operations: Operations
+    limits: DatasetLimits
     task: Task
     dataset: Dataset
     columns: Sequence[Column]
@@ -72,11 +74,19 @@ class _Ground:
         return choose_batch_rows(self.operations, self.columns, targets, model)
 
 
-async def plan_task(tx: Tx, engine: Engine, operations: Operations, task_id: UUID) -> None:
+async def plan_task(
+    tx: Tx,
+    engine: Engine,
+    operations: Operations,
+    task_id: UUID,
+    limits: DatasetLimits = _NO_LIMITS,
+) -> None:
     """Plan a queued task and enqueue its batches, or complete it when there is nothing to do.
 
-    Raises:
-        PlanOutdated: the task is no longer queued; the transaction must write nothing.
+    Raises (the transaction must then write nothing):
+        PlanOutdated: the task is no longer queued.
+        RowQuotaExceeded: its new rows are more than the workspace may hold.
+        ValueMismatch: a record that it would take does not fit the dataset's columns.
     """
     task = await repository.find_task(tx, task_id)
     if task is None or task.status is not TaskStatus.QUEUED:
@@ -86,7 +96,7 @@ async def plan_task(tx: Tx, engine: Engine, operations: Operations, task_id: UUI
         return
     columns = await datasets.list_columns(tx, dataset)
     kept = await repository.find_plan(tx, task_id)
-    ground = _Ground(operations, task, dataset, columns, kept)
+    ground = _Ground(operations, limits, task, dataset, columns, kept)
     if task.kind is TaskKind.NEW_ROWS:
         plan = await _plan_new_rows(tx, ground)
     elif task.retry_of is not None:
@@ -201,7 +211,9 @@ async def _plan_bulk(tx: Tx, ground: _Ground) -> Plan:
 
 async def _plan_new_rows(tx: Tx, ground: _Ground) -> Plan:
     task, dataset, columns = ground.task, ground.dataset, ground.columns
-    limit = int(task.request["rowCount"])
+    # Other datasets of the workspace may have grown since the task was made.
+    limit = await datasets.count_new_records(tx, dataset, int(task.request["rowCount"]))
+    await datasets.check_quota(tx, dataset.workspace_id, limit, ground.limits)
     writer = Writer("task", task.task_id)
     made = await datasets.take_new_records(tx, dataset, columns, limit, writer)
     row_nos = tuple(chain.from_iterable(range(first, last + 1) for first, last in made))

@@ -12,7 +12,7 @@ from uuid import UUID
 from gridmill.auth.model import Principal
 from gridmill.datasets import service as datasets
 from gridmill.datasets.errors import DatasetLocked
-from gridmill.datasets.model import Column, Dataset, DatasetType, Reverted
+from gridmill.datasets.model import Column, Dataset, DatasetLimits, DatasetType, Reverted
 from gridmill.datasets.task_writes import TaskWrites
 from gridmill.engine.port import Engine
 from gridmill.kit.errors import ValidationFailed
@@ -37,6 +37,7 @@ from gridmill.tasks.selection import Selection, SelectionRequest, is_target, res
 
 # Longer lists of ids are not told back in a task's `request`.
 _TOLD_IDS = 1_000
+_NO_LIMITS = DatasetLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Shop:
     engine: Engine
     operations: Operations
     limits: TaskLimits
+    dataset_limits: DatasetLimits = _NO_LIMITS
 
 
 async def create_bulk(
@@ -123,12 +125,15 @@ async def create_new_rows(
         ValidationFailed, WebhookNotFound.
         InvalidTaskForDataset: there is nothing to make rows from; says what is missing.
         DatasetLocked, QuotaExceeded.
+        RowQuotaExceeded: they are more than the workspace may hold.
     """
     check_terms(shop.operations, terms)
     columns = await datasets.list_columns(tx, dataset)
     await check_new_rows(tx, dataset, columns)
     task_id = new_uuid7()
     await datasets.lock_for_task(tx, dataset, task_id)
+    rows = await datasets.count_new_records(tx, dataset, row_count)
+    await datasets.check_quota(tx, dataset.workspace_id, rows, shop.dataset_limits)
     request = {"rowCount": row_count, "allowGenerated": allow_generated, **terms.to_request()}
     order = _Order(task_id, TaskKind.NEW_ROWS, request, {"onlyEmpty": True})
     return await _store(tx, shop, principal, dataset, order)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gridmill.datasets import jobs as dataset_jobs
+from gridmill.datasets.model import DatasetLimits, TaskType
 from gridmill.datasources import jobs as datasource_jobs
 from gridmill.kit.processes import ProcessPool
 from gridmill.operations.model import Batch, BatchOutcome, CellError, CellOutcome, CellStatus
@@ -99,6 +100,52 @@ async def test_unread_records_become_rows_and_their_cells_are_filled(bench: Benc
         revert = f"{path}/{done['taskId']}/revert"
         assert (await bench.call("POST", revert, 200))["rowsDeleted"] == 2
         assert [row[0] for row in await read_rows(bench, dataset)] == ["A", "B", "E"]
+
+
+async def test_new_rows_stay_within_the_rows_that_a_workspace_may_hold(bench: Bench) -> None:
+    async with working(bench):
+        dataset = await make_dataset(bench, "company\nA\nB\n", "company\nC\nD\nE\n")
+    path = f"/datasets/{dataset['datasetId']}/tasks/new-rows"
+    bench.registry[DatasetLimits] = DatasetLimits(rows=4)
+    reply = await bench.call("POST", path, 429, json={"rowCount": 3})
+    assert reply["code"] == "QUOTA_EXCEEDED"
+    assert reply["details"] == {"quota": "rows", "limit": 4}
+    # Two more fit when the task is made, and no longer when it is planned.
+    task = await bench.call("POST", path, 202, json={"rowCount": 2})
+    other = await bench.make_dataset([], {"a": TaskType.NONE})
+    rows = {"rows": [{"a": "x"}]}
+    await bench.call("POST", f"/datasets/{other.dataset_id}/rows", 201, json=rows)
+    async with bench.working():
+        done = await bench.wait_for(task)
+        assert (done["status"], done["error"]["code"]) == ("failed", "QUOTA_EXCEEDED")
+        assert await read_rows(bench, dataset) == [["A", None], ["B", None]]
+        # The dataset is free, and what fits is taken.
+        more = await bench.wait_for(await bench.call("POST", path, 202, json={"rowCount": 1}))
+    assert more["results"]["rowsCreated"] == 1
+    assert [row[0] for row in await read_rows(bench, dataset)] == ["A", "B", "C"]
+
+
+async def test_new_rows_are_read_as_at_an_import_or_not_taken(bench: Bench) -> None:
+    async with working(bench):
+        later = 'company,size\nC,"1,234"\nD,abc\n'
+        dataset = await make_dataset(bench, "company,size\nA,1\n", later)
+        path = f"/datasets/{dataset['datasetId']}"
+        task = await bench.call("POST", f"{path}/tasks/new-rows", 202, json={"rowCount": 2})
+        failed = await bench.wait_for(task)
+        assert (failed["status"], failed["error"]["code"]) == ("failed", "VALUE_MISMATCH")
+        assert "table.csv, record 2, column 'size': 'abc'" in failed["error"]["message"]
+        assert failed["results"]["rowsCreated"] == 0
+        assert await read_rows(bench, dataset) == [["A", 1, None]]
+        task = await bench.call("POST", f"{path}/tasks/new-rows", 202, json={"rowCount": 1})
+        assert (await bench.wait_for(task))["results"]["rowsCreated"] == 1
+        assert (await read_rows(bench, dataset))[1][:2] == ["C", 1234]
+        # A column by another name takes nothing, so that the rest can be had.
+        columns = (await bench.call("GET", path, 200))["columns"]
+        (size,) = [column["columnId"] for column in columns if column["name"] == "size"]
+        await bench.call("PATCH", f"{path}/columns/{size}", 200, json={"name": "staff"})
+        task = await bench.call("POST", f"{path}/tasks/new-rows", 202, json={"rowCount": 1})
+        assert (await bench.wait_for(task))["results"]["rowsCreated"] == 1
+        assert (await read_rows(bench, dataset))[2][0] == "D"
 
 
 async def test_a_row_whose_cells_all_fail_counts_as_failed(bench: Bench) -> None:
