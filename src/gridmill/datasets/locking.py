@@ -14,6 +14,7 @@ from uuid import UUID
 from gridmill.datasets.errors import DatasetLocked, DatasetNotFound
 from gridmill.datasets.model import Dataset, DatasetStatus
 from gridmill.datasets.repository import locks
+from gridmill.storage import grids
 from gridmill.storage.database import Tx
 
 
@@ -65,7 +66,9 @@ async def lock_for_task(tx: Tx, dataset: Dataset, task_id: UUID) -> None:
 
 async def unlock_after_task(tx: Tx, dataset_id: UUID, task_id: UUID) -> None:
     """Free the dataset if this task holds it; otherwise nothing happens."""
-    await locks.clear_active_task(tx, dataset_id, task_id)
+    grid_no = await locks.clear_active_task(tx, dataset_id, task_id)
+    if grid_no is not None:
+        await grids.fold_marks(tx, grid_no)
 
 
 def _check(state: tuple[DatasetStatus, UUID | None] | None) -> None:

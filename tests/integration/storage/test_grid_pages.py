@@ -8,7 +8,7 @@ from gridmill.kit.errors import ValidationFailed
 from gridmill.kit.pages import PageQuery, encode_cursor
 from gridmill.kit.values import is_empty
 from gridmill.storage import grids
-from gridmill.storage.database import Database
+from gridmill.storage.database import Database, Tx
 from gridmill.storage.grids import GridColumn, GridWrite, Sort
 from gridmill.storage.grids.pages import fold_marks
 from gridmill.storage.grids.rows import locate_position
@@ -57,6 +57,45 @@ async def test_positions_are_found_whatever_was_deleted(
                 assert [row.row_no for row in read.rows] == order[position : position + 1]
                 assert read.pagination.total == len(order)
             raise Rollback
+
+
+async def count_marks(tx: Tx, grid_no: int) -> int:
+    cursor = await tx.execute("SELECT count(*) FROM grid_writes WHERE grid_no = %s", [grid_no])
+    row = await cursor.fetchone()
+    assert row is not None
+    return row[0]
+
+
+async def test_a_grid_that_is_only_written_keeps_few_marks(
+    module_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gridmill.storage.grids.tables._MARKS", 10)
+    async with module_database.transaction() as tx:
+        grid_no = await make_grid(tx, [("a",)])
+        before = await read_version(tx, grid_no)
+    for number in range(35):
+        async with module_database.transaction() as tx:
+            await grids.write_cells(tx, grid_no, [GridWrite(1, 1, str(number))])
+    async with module_database.transaction() as tx:
+        assert await read_version(tx, grid_no) == before + 35
+        assert await count_marks(tx, grid_no) <= 10
+        assert (await grids.get_state(tx, grid_no)).written_at is not None
+
+
+async def test_writers_do_not_wait_for_one_that_folds_marks(
+    module_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gridmill.storage.grids.tables._MARKS", 1)
+    async with module_database.transaction() as tx:
+        grid_no = await make_grid(tx, [("a",), ("b",)])
+        before = await read_version(tx, grid_no)
+    async with module_database.transaction() as slow:
+        await grids.write_cells(slow, grid_no, [GridWrite(1, 1, "x")])
+        async with module_database.transaction() as quick:
+            await quick.execute("SET LOCAL lock_timeout = '200ms'")
+            await grids.write_cells(quick, grid_no, [GridWrite(2, 1, "y")])
+    async with module_database.transaction() as tx:
+        assert await read_version(tx, grid_no) == before + 2
 
 
 @HYPOTHESIS

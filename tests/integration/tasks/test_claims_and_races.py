@@ -67,6 +67,20 @@ async def count_lines(bench: Bench, sql: str, task: Mapping[str, Any]) -> tuple[
     return row
 
 
+async def test_the_end_of_a_task_leaves_no_marks_of_its_writes(bench: Bench) -> None:
+    bench.operation.rows_per_batch = 2
+    dataset = await bench.companies(20)
+    task, keys = await plan(bench, dataset)
+    for key in keys:
+        await make_runner(bench).run(key)
+    assert (await bench.read_task(task))["status"] == "completed"
+    async with bench.database.transaction() as tx:
+        cursor = await tx.execute(
+            "SELECT count(*) FROM grid_writes WHERE grid_no = %s", [dataset.grid_no]
+        )
+        assert await cursor.fetchone() == (0,)
+
+
 async def test_a_batch_that_runs_twice_at_once_is_written_once(bench: Bench) -> None:
     both_claimed = asyncio.Barrier(2)
 

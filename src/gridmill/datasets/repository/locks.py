@@ -43,12 +43,15 @@ async def set_active_task(tx: Tx, dataset_id: UUID, task_id: UUID) -> None:
     )
 
 
-async def clear_active_task(tx: Tx, dataset_id: UUID, task_id: UUID) -> None:
-    """Take the task off the dataset, if it is this one."""
-    await tx.execute(
-        "UPDATE datasets SET active_task_id = NULL WHERE dataset_id = %s AND active_task_id = %s",
+async def clear_active_task(tx: Tx, dataset_id: UUID, task_id: UUID) -> int | None:
+    """Take the task off the dataset, if it is this one; the dataset's grid if it was."""
+    cursor = await tx.execute(
+        "UPDATE datasets SET active_task_id = NULL WHERE dataset_id = %s AND active_task_id = %s "
+        "RETURNING grid_no",
         [dataset_id, task_id],
     )
+    row = await cursor.fetchone()
+    return row[0] if row else None
 
 
 async def _lock(tx: Tx, statement: LiteralString, dataset_id: UUID) -> State | None:

@@ -17,6 +17,7 @@ from gridmill.storage.database import Tx
 
 _LOCK_TIMEOUT = "2s"
 _LOCK_ATTEMPTS = 4
+_MARKS = 256
 _PG_COLUMN_LIMIT = 1_500
 """PostgreSQL stops at 1,600 columns, dropped ones included; the table is rebuilt before that."""
 
@@ -146,8 +147,18 @@ async def count_rows(tx: Tx, grid_no: int) -> int:
 
 
 async def mark_write(tx: Tx, grid_no: int) -> None:
-    """Say that the grid changed: cached views of it are stale from this transaction's commit on."""
-    await tx.execute("INSERT INTO grid_writes (grid_no) VALUES (%s)", [grid_no])
+    """Say that the grid changed: cached views of it are stale from this transaction's commit on.
+
+    Many marks are folded now and then; a write of cells never waits for another that does so.
+    """
+    cursor = await tx.execute(
+        "WITH marked AS (INSERT INTO grid_writes (grid_no) VALUES (%s)) SELECT count(*) FROM "
+        "(SELECT 1 FROM grid_writes WHERE grid_no = %s LIMIT %s) m",
+        [grid_no, grid_no, _MARKS],
+    )
+    row = await cursor.fetchone()
+    if row is not None and row[0] >= _MARKS:
+        await fold_marks(tx, grid_no)
 
 
 async def read_version(tx: Tx, grid_no: int) -> int:
