@@ -210,7 +210,7 @@ class Bench:
     async def holder(self, dataset: Dataset) -> UUID | None:
         """The task that holds the dataset."""
         async with self.database.transaction() as tx:
-            found = await datasets.find_dataset(tx, dataset.dataset_id)
+            found = await datasets.find_any_dataset(tx, dataset.dataset_id)
         assert found is not None
         return found.active_task_id
 

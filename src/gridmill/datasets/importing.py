@@ -51,7 +51,7 @@ async def import_sources(tx: Tx, dataset_id: UUID, limits: DatasetLimits) -> boo
         ImportFailed: roll back, then `fail_import`.
     """
     state = await locks.lock_whole(tx, dataset_id)
-    dataset = await repository.find_dataset(tx, None, dataset_id)
+    dataset = await repository.find_any_dataset(tx, dataset_id)
     if state is None or dataset is None or state[0] is not DatasetStatus.PROCESSING:
         return True
     linked = await load_links(tx, dataset)

@@ -62,9 +62,9 @@ async def get_dataset(tx: Tx, principal: Principal, dataset_id: str) -> Dataset:
     return found
 
 
-async def find_dataset(tx: Tx, dataset_id: UUID) -> Dataset | None:
-    """A dataset of any workspace, for jobs."""
-    return await repository.find_dataset(tx, None, dataset_id)
+async def find_any_dataset(tx: Tx, dataset_id: UUID) -> Dataset | None:
+    """A dataset of whichever workspace, for jobs."""
+    return await repository.find_any_dataset(tx, dataset_id)
 
 
 async def list_columns(tx: Tx, dataset: Dataset) -> list[Column]:

@@ -116,7 +116,7 @@ class _Reader:
     async def look(self) -> AsyncIterator[Event]:
         """Everything new, in order; sets `ended` after the last event."""
         async with self._database.transaction(read_only=True) as tx:
-            task = await repository.find_task(tx, self._task.task_id)
+            task = await repository.find_any_task(tx, self._task.task_id)
             if task is None:
                 self.ended = True
                 return
@@ -180,7 +180,7 @@ class _Reader:
 
     async def _load_shape(self, tx: Tx, dataset_id: UUID) -> tuple[Dataset, list[Column]] | None:
         if self._shape is None or not self._task.is_open:
-            dataset = await datasets.find_dataset(tx, dataset_id)
+            dataset = await datasets.find_any_dataset(tx, dataset_id)
             if dataset is None:
                 return None
             self._shape = (dataset, await datasets.list_columns(tx, dataset))

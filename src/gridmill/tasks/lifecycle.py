@@ -20,7 +20,7 @@ async def cancel(tx: Tx, engine: Engine, task: Task) -> Task:
     """
     cancelled = await ends.cancel_task(tx, task.task_id)
     if cancelled is None:
-        now_is = await repository.find_task(tx, task.task_id)
+        now_is = await repository.find_any_task(tx, task.task_id)
         raise TaskNotCancellable((now_is or task).status.value)
     await _free(tx, engine, cancelled.task_id, cancelled.dataset_id)
     return cancelled

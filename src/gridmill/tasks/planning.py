@@ -88,10 +88,10 @@ async def plan_task(
         RowQuotaExceeded: its new rows are more than the workspace may hold.
         ValueMismatch: a record that it would take does not fit the dataset's columns.
     """
-    task = await repository.find_task(tx, task_id)
+    task = await repository.find_any_task(tx, task_id)
     if task is None or task.status is not TaskStatus.QUEUED:
         return
-    dataset = await datasets.find_dataset(tx, task.dataset_id)
+    dataset = await datasets.find_any_dataset(tx, task.dataset_id)
     if dataset is None:
         return
     columns = await datasets.list_columns(tx, dataset)
@@ -237,7 +237,7 @@ async def _plan_retry(tx: Tx, ground: _Ground, retry_of: UUID) -> Plan:
     fill = [column for column in ground.columns if is_target(column)]
     still = {column.column_no for column in fill}
     targets = tuple(number for number in kept["targets"] if number in still)
-    before = await repository.find_task(tx, retry_of)
+    before = await repository.find_any_task(tx, retry_of)
     listing: dict[int, Sequence[int]] = {}
     if before is not None and before.status is TaskStatus.FAILED:
         listing.update(await _list_untouched(tx, before))

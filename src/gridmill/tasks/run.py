@@ -211,10 +211,10 @@ class _TrainingLoader:
 
 async def load_setup(tx: Tx, task_id: UUID) -> Setup | None:
     """What the batches of a planned task share; `None` when it or its dataset is gone."""
-    task = await repository.find_task(tx, task_id)
+    task = await repository.find_any_task(tx, task_id)
     if task is None:
         return None
-    dataset = await datasets.find_dataset(tx, task.dataset_id)
+    dataset = await datasets.find_any_dataset(tx, task.dataset_id)
     if dataset is None:
         return None
     columns = await datasets.list_columns(tx, dataset)

@@ -216,7 +216,7 @@ async def take(tx: Tx, bench: Bench, table: Table, ask: Ask) -> tuple[set[Cell],
     except InvalidSelection:
         return None
     await plan_task(tx, bench.engine, bench.operations, task.task_id)
-    planned = await repository.find_task(tx, task.task_id)
+    planned = await repository.find_any_task(tx, task.task_id)
     setup = await load_setup(tx, task.task_id)
     assert planned is not None
     assert setup is not None

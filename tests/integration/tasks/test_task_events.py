@@ -123,7 +123,7 @@ async def test_a_quiet_stream_says_that_it_is_alive(
     dataset = await bench.companies(1)
     created = await bench.start_bulk(dataset)
     async with bench.database.transaction() as tx:
-        task = await repository.find_task(tx, UUID(created["taskId"]))
+        task = await repository.find_any_task(tx, UUID(created["taskId"]))
     assert task is not None
     stream = events.stream(bench.database, task, parse_place(None), with_cells=False)
     chunks = [await anext(stream) for _ in range(4)]
@@ -143,7 +143,7 @@ async def test_a_reader_is_told_while_the_task_runs(bench: Bench) -> None:
     async with bench.working():
         created = await bench.start_bulk(dataset)
         async with bench.database.transaction() as tx:
-            task = await repository.find_task(tx, UUID(created["taskId"]))
+            task = await repository.find_any_task(tx, UUID(created["taskId"]))
         assert task is not None
         stream = events.stream(bench.database, task, parse_place("1"), with_cells=True)
         seen: list[Seen] = []

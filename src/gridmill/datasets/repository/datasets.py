@@ -61,14 +61,19 @@ async def insert_dataset(
     )
 
 
-async def find_dataset(tx: Tx, workspace_id: UUID | None, dataset_id: UUID) -> Dataset | None:
-    """A dataset of the workspace (`None`: of any, for jobs)."""
+async def find_dataset(tx: Tx, workspace_id: UUID, dataset_id: UUID) -> Dataset | None:
+    """A dataset of the workspace."""
     cursor = await tx.execute(
-        sql.SQL(
-            "{} WHERE d.dataset_id = %s AND (%s::uuid IS NULL OR d.workspace_id = %s::uuid)"
-        ).format(_DATASET),
-        [dataset_id, workspace_id, workspace_id],
+        sql.SQL("{} WHERE d.dataset_id = %s AND d.workspace_id = %s").format(_DATASET),
+        [dataset_id, workspace_id],
     )
+    row = await cursor.fetchone()
+    return _to_dataset(row) if row else None
+
+
+async def find_any_dataset(tx: Tx, dataset_id: UUID) -> Dataset | None:
+    """A dataset of whichever workspace, for jobs."""
+    cursor = await tx.execute(sql.SQL("{} WHERE d.dataset_id = %s").format(_DATASET), [dataset_id])
     row = await cursor.fetchone()
     return _to_dataset(row) if row else None
 

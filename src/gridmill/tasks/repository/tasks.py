@@ -99,18 +99,24 @@ async def insert_task(tx: Tx, new: NewTask) -> Task:
     return to_task(row)
 
 
-async def find_task(
-    tx: Tx, task_id: UUID, *, workspace_id: UUID | None = None, dataset_id: UUID | None = None
-) -> Task | None:
-    """A task, of this workspace and dataset if they are given."""
+async def find_task(tx: Tx, task_id: UUID, *, workspace_id: UUID, dataset_id: UUID) -> Task | None:
+    """A task of this workspace and dataset."""
     cursor = tx.cursor(row_factory=dict_row)
     await cursor.execute(
         sql.SQL(
-            "SELECT {} FROM tasks WHERE task_id = %s "
-            "AND (%s::uuid IS NULL OR workspace_id = %s::uuid) "
-            "AND (%s::uuid IS NULL OR dataset_id = %s::uuid)"
+            "SELECT {} FROM tasks WHERE task_id = %s AND workspace_id = %s AND dataset_id = %s"
         ).format(COLUMNS),
-        [task_id, workspace_id, workspace_id, dataset_id, dataset_id],
+        [task_id, workspace_id, dataset_id],
+    )
+    row = await cursor.fetchone()
+    return to_task(row) if row else None
+
+
+async def find_any_task(tx: Tx, task_id: UUID) -> Task | None:
+    """A task of whichever workspace: for jobs, and for who has found it under its own before."""
+    cursor = tx.cursor(row_factory=dict_row)
+    await cursor.execute(
+        sql.SQL("SELECT {} FROM tasks WHERE task_id = %s").format(COLUMNS), [task_id]
     )
     row = await cursor.fetchone()
     return to_task(row) if row else None
