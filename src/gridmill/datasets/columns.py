@@ -78,8 +78,10 @@ async def update_column(
     await _change(tx, principal, dataset, column_id, name=name, metadata=metadata)
     await lock_for_change(tx, dataset)
     changed = await _change(tx, principal, dataset, column_id, name=name, metadata=metadata)
+    before = await repository.list_columns(tx, dataset.dataset_id)
     for column in [changed, *await _list_beside(tx, dataset, changed)]:
-        await repository.update_column(tx, dataset.dataset_id, column)
+        if column not in before:
+            await repository.update_column(tx, dataset.dataset_id, column)
     await repository.update_dataset(tx, dataset.dataset_id, {})
     return changed
 

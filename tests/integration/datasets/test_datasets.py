@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -129,6 +130,31 @@ async def test_an_import_holds_values_against_all_that_was_declared(
     assert f"record 2, column 'price': '{texts[1]}'" in failed.error["message"]
     assert reason in failed.error["message"]
     assert failed.row_count == 0
+
+
+async def test_a_change_of_a_column_writes_just_what_it_changes(world: World) -> None:
+    dataset = await world.create(
+        columns=[column("a"), column("b", prompt="of {{a}}"), column("c", prompt="of {{b}}")]
+    )
+
+    async def read_writers() -> list[str]:
+        async with world.database.transaction() as tx:
+            cursor = await tx.execute(
+                "SELECT xmin::text FROM columns WHERE dataset_id = %s ORDER BY column_no",
+                [dataset.dataset_id],
+            )
+            return [row[0] for row in await cursor.fetchall()]
+
+    async def change(**what: Any) -> list[bool]:
+        before = await read_writers()
+        async with world.database.transaction() as tx:
+            column_id = encode_column(dataset.key, 1)
+            await service.update_column(tx, world.principal, dataset, column_id, **what)
+        return [old != new for old, new in zip(before, await read_writers(), strict=True)]
+
+    assert await change(metadata={"description": "x"}) == [True, False, False]
+    assert await change(name="z") == [True, True, False]
+    assert [one.metadata.prompt for one in await world.columns(dataset)][1] == "of {{z}}"
 
 
 async def test_documents_and_sources_of_other_types_wait(world: World) -> None:
