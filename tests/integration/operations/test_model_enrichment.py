@@ -78,6 +78,33 @@ async def test_one_request_fills_all_columns_of_a_row_with_confidence_and_source
     assert outcome.usage.cost_usd > 0
 
 
+@pytest.mark.parametrize("packed", [1, 2])
+async def test_a_prompt_with_references_never_sends_more_whatever_its_neighbours_ask(
+    fake: FakeServer, gateway: Gateway, pool: ProcessPool, packed: int
+) -> None:
+    fake.answer = answer_with(lambda _row, key: "Food" if key == "Sector" else 7)
+    rating = column(6, "Rating", "How is it, from 1 to 9?", DataType.INTEGER)
+    age = column(7, "Age", "Years since {{Founded}}", DataType.INTEGER)
+    columns = [NAME, SECTOR, column(5, "Secret"), column(8, "Founded"), rating, age]
+    row = {"Name": "Acme", "Secret": "s3cret", "Founded": "1990"}
+    batch = batch_of(columns, rows_of([row, row | {"Name": "Bolt"}], [2, 6, 7]))
+    enrichment = Enrichment(gateway, pool, rows_per_request=packed)
+    estimate = await enrichment.estimate(batch)
+    outcome = await enrichment.run(batch)
+    assert fake.answered == estimate.requests == 4 // packed
+    assert {cell.status for cell in outcome.cells} == {CellStatus.OK}
+    for request in fake.requests:
+        properties = request.schema["properties"]
+        asked = properties.get("rows", {}).get("items", {}).get("properties", properties)
+        if "Rating" in asked:
+            assert "Sector" not in asked
+            assert request.prompt.count("s3cret") == packed
+        else:
+            assert {"Sector", "Age"} <= asked.keys()
+            assert "s3cret" not in request.prompt
+            assert request.prompt.count("1990") == packed
+
+
 async def test_a_column_is_filled_after_the_one_it_reads_with_its_fresh_value(
     fake: FakeServer, gateway: Gateway, pool: ProcessPool
 ) -> None:
@@ -114,6 +141,19 @@ async def test_a_repaired_answer_is_written_with_less_confidence(
     assert cell.factors is not None
     assert cell.factors["repaired"] is True
     assert (cell.confidence or 1) < 0.75
+
+
+async def test_a_bad_cell_costs_its_neighbour_no_confidence(
+    fake: FakeServer, gateway: Gateway, pool: ProcessPool
+) -> None:
+    good = answer_with(lambda _row, key: "Food" if key == "Sector" else 12)
+    bad = answer_with(lambda _row, key: "Food" if key == "Sector" else "twelve or so")
+    fake.answer = lambda request: good(request) if request.repairing else bad(request)
+    batch = batch_of(COLUMNS, rows_of([{"Name": "Acme"}], [2, 3]))
+    outcome = await Enrichment(gateway, pool).run(batch)
+    factors = [find(outcome, 1, number).factors or {} for number in (2, 3)]
+    assert [said["repaired"] for said in factors] == [False, True]
+    assert (find(outcome, 1, 2).confidence or 0) > (find(outcome, 1, 3).confidence or 1)
 
 
 @pytest.mark.parametrize(

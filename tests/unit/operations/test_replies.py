@@ -36,17 +36,17 @@ def test_a_bad_cell_does_not_spoil_its_neighbour() -> None:
     assert replies[1].value == "Steel"
     assert replies[2].value is None
     assert replies[2].problem is not None
-    problems = READER.list_problems(answer)
-    assert len(problems) == 1
-    assert '"Staff"' in problems[0]
+    problems = READER.find_problems(answer)
+    assert list(problems) == [2]
+    assert '"Staff"' in problems[2]
 
 
 def test_null_is_an_answer_and_no_problem() -> None:
-    assert READER.list_problems({"Sector": cell(None), "Staff": cell(None)}) == []
+    assert READER.find_problems({"Sector": cell(None), "Staff": cell(None)}) == {}
 
 
 def test_a_missing_key_is_a_problem() -> None:
-    assert READER.list_problems({"Sector": cell("Food")}) == ['"Staff": the key is missing.']
+    assert READER.find_problems({"Sector": cell("Food")}) == {2: '"Staff": the key is missing.'}
 
 
 def test_bare_values_and_percentages_are_understood() -> None:
@@ -114,7 +114,7 @@ def test_a_likely_value_and_a_bare_one_pass_and_one_that_the_model_doubts_is_rev
     ],
 )
 def test_other_letters_and_one_more_level_are_understood(answer: dict[str, Any]) -> None:
-    assert READER.list_problems(answer) == []
+    assert READER.find_problems(answer) == {}
     replies = READER.read(answer)
     assert (replies[1].value, replies[2].value) == ("Food", "7")
 
@@ -151,7 +151,7 @@ def test_asked_for_one_column_the_cell_itself_is_an_answer() -> None:
 
 def test_two_rows_in_place_of_one_are_no_answer() -> None:
     rows = [{"Sector": "Food", "Staff": 1}, {"Sector": "Steel", "Staff": 2}]
-    assert len(READER.list_problems({"rows": rows})) == 2
+    assert len(READER.find_problems({"rows": rows})) == 2
 
 
 def test_rows_that_are_missing_doubled_or_made_up_are_left_to_be_asked_alone() -> None:

@@ -1,6 +1,6 @@
-"""Filling cells by a model: stage by stage, one request a row, every cell judged on its own."""
+"""Filling cells by a model: stage by stage, a request or two a row, every cell judged on its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,6 +8,7 @@ from gridmill.kit.values import DataType
 from gridmill.operations.enrichment import confidence
 from gridmill.operations.enrichment.frames import FrameBook, PreparedFrame
 from gridmill.operations.enrichment.outcomes import fail_cell, grade_cell, skip_cell
+from gridmill.operations.enrichment.references import list_read_columns
 from gridmill.operations.enrichment.replies import WORLD, CellReply
 from gridmill.operations.model import (
     Batch,
@@ -52,13 +53,13 @@ class RowState:
 class Question:
     """One request: one row or several, the same columns of each.
 
-    `rejected` is filled by the gateway's validation: not empty means that a repair was needed.
+    `rejected` is filled by the gateway's validation: the numbers of columns to be repaired.
     """
 
     states: tuple[RowState, ...]
     data: tuple[dict[str, str], ...]
     prepared: PreparedFrame
-    rejected: list[str] = field(default_factory=list[str])
+    rejected: set[int] = field(default_factory=set[int])
 
     @property
     def is_packed(self) -> bool:
@@ -81,9 +82,9 @@ class Question:
         ]
 
     def _validate(self, answer: Answer) -> Sequence[str]:
-        problems = self.prepared.reader.list_problems(answer)
-        self.rejected.extend(problems)
-        return problems
+        problems = self.prepared.reader.find_problems(answer)
+        self.rejected.update(problems)
+        return list(problems.values())
 
 
 def _check_packed(answer: Answer) -> Sequence[str]:
@@ -141,29 +142,49 @@ def plan_questions(
     states: Sequence[RowState],
     rows_per_request: int,
 ) -> list[Question]:
-    """The requests that fill `columns`, all of one model, in every row that waits for them."""
+    """The requests that fill `columns`, all of one model, in every row that waits for them.
+
+    Columns whose prompts name others are asked together and apart from those whose prompts name
+    none: these send the whole row, those just the columns that they name.
+    """
     names = {column.number: column.name for column in batch.columns}
+    parts = _part_by_references(columns, batch.columns)
     alone: list[Question] = []
     short: dict[int, list[Question]] = {}
     for state in states:
-        wanted = tuple(column for column in columns if column.number in state.waiting)
-        if not wanted:
-            continue
         hidden = frozenset([names[number] for number in state.waiting])
-        prepared = book.get(wanted, hidden, state.row.row_no)
-        data = prepared.pick(state.values)
-        question = Question((state,), (data,), prepared)
-        if rows_per_request > 1 and sum(map(len, data.values())) <= MAX_PACKED_CHARACTERS:
-            short.setdefault(id(prepared), []).append(question)
-        else:
-            alone.append(question)
-    for group in short.values():
+        for part in parts:
+            wanted = tuple(column for column in part if column.number in state.waiting)
+            if not wanted:
+                continue
+            prepared = book.get(wanted, hidden, state.row.row_no)
+            data = prepared.pick(state.values)
+            question = Question((state,), (data,), prepared)
+            if rows_per_request > 1 and sum(map(len, data.values())) <= MAX_PACKED_CHARACTERS:
+                short.setdefault(id(prepared), []).append(question)
+            else:
+                alone.append(question)
+    return alone + _pack(short.values(), rows_per_request)
+
+
+def _part_by_references(
+    columns: Sequence[ColumnSpec], every: Sequence[ColumnSpec]
+) -> list[list[ColumnSpec]]:
+    parts: dict[bool, list[ColumnSpec]] = {}
+    for column in columns:
+        parts.setdefault(bool(list_read_columns(column, every)), []).append(column)
+    return list(parts.values())
+
+
+def _pack(groups: Iterable[Sequence[Question]], rows_per_request: int) -> list[Question]:
+    packed: list[Question] = []
+    for group in groups:
         for start in range(0, len(group), rows_per_request):
             part = group[start : start + rows_per_request]
-            states_of = tuple(question.states[0] for question in part)
-            data_of = tuple(question.data[0] for question in part)
-            alone.append(Question(states_of, data_of, part[0].prepared))
-    return alone
+            states = tuple(question.states[0] for question in part)
+            data = tuple(question.data[0] for question in part)
+            packed.append(Question(states, data, part[0].prepared))
+    return packed
 
 
 def _take(question: Question, result: Completion | ModelError, asked: Asked, ref: ModelRef) -> None:
@@ -180,10 +201,7 @@ def _take(question: Question, result: Completion | ModelError, asked: Asked, ref
         ]
     elif question.is_packed:
         _take_packed(question, result, asked, ref)
-    elif isinstance(result, Completion):
-        _take_answer(question, result.data, asked, ref)
-    elif isinstance(result, InvalidReply) and result.data is not None:
-        question.rejected.append(result.message)
+    elif isinstance(result, Completion | InvalidReply) and result.data is not None:
         _take_answer(question, result.data, asked, ref)
     else:
         _take_failure(question, result, asked)
@@ -198,7 +216,7 @@ def _take_packed(
     found = reader.split_rows(answer, len(question.states))
     for index, single in enumerate(question.split()):
         row_answer = found.get(index)
-        if row_answer is None or reader.list_problems(row_answer):
+        if row_answer is None or reader.find_problems(row_answer):
             asked.again.append(single)
         else:
             _take_answer(single, row_answer, asked, ref)
@@ -223,7 +241,8 @@ def _take_answer(
     replies = question.prepared.reader.read(answer)
     for column in question.prepared.columns:
         reply = replies[column.number]
-        cell = _judge(state.row, column, reply, data, haystack, repaired=bool(question.rejected))
+        repaired = column.number in question.rejected
+        cell = _judge(state.row, column, reply, data, haystack, repaired=repaired)
         cell = replace(cell, provider=ref.provider, model=ref.model)
         asked.cells.append(cell)
         state.waiting.discard(column.number)

@@ -107,6 +107,7 @@ class FrameBook:
     ) -> tuple[str, ...]:
         """Just the referenced columns when every prompt names some, else the whole row.
 
+        Requests never mix the two kinds of prompts (see `plan_questions`).
         What is asked for is never sent, nor is what is still to be filled.
         """
         asked = {column.name for column in columns}

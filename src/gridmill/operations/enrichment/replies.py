@@ -42,14 +42,14 @@ class ReplyReader:
         answer = self._arrange(answer)
         return {column.number: _read_cell(answer, column, key) for column, key in self._columns}
 
-    def list_problems(self, answer: Mapping[str, Any]) -> list[str]:
-        """What the model has to repair, one sentence a column; empty when all cells are usable."""
+    def find_problems(self, answer: Mapping[str, Any]) -> dict[int, str]:
+        """What the model has to repair, a sentence by column number; empty when all is usable."""
         answer = self._arrange(answer)
-        return [
-            f'"{key}": {problem}'
+        return {
+            column.number: f'"{key}": {problem}'
             for column, key in self._columns
             if (problem := _read_cell(answer, column, key).problem)
-        ]
+        }
 
     def _arrange(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         """The answer under our keys.
