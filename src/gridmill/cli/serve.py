@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
+from shlex import quote
 from typing import Any, TypeVar
 
 import typer
@@ -182,7 +183,7 @@ def _announce(settings: Settings, listener: socket.socket, first_key: str | None
             f"First start. Your admin key, shown this once and kept in {file}:\n\n"
             f"    {first_key}\n\n"
             "Try it:\n\n"
-            f'    curl -H "Authorization: Bearer $(cat {file})" {url}/api/v2/datasets\n\n'
+            f'    curl -H "Authorization: Bearer $(cat {quote(str(file))})" {url}/api/v2/datasets\n\n'
             f"The API is described at {url}/docs\n"
         )
     typer.echo(f"Gridmill is ready on {url}")

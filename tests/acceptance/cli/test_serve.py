@@ -35,11 +35,12 @@ def _find_worker(served: Served) -> int | None:
 async def test_the_first_start_makes_a_key_for_its_owner_and_shows_it_once(
     make_server: Callable[..., Served],
 ) -> None:
-    served = make_server()
+    served = make_server("a folder")
     served.start()
     file = served.data_dir / "api-key"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert served.read_output().count(served.key) == 1
+    assert f"$(cat '{file}')" in served.read_output()
     assert served.key not in served.read_log()
     async with connect(served) as client:
         assert (await client.get("/keys")).json()["keys"][0]["scopes"] == ["admin"]
