@@ -223,6 +223,7 @@ async def test_a_key_that_only_reads_cannot_upload(sources: Sources) -> None:
         "POST", BASE, scope=Scope.READ, files={"file": ("a.csv", b"a,b\n1,2\n")}
     )
     _check(response, 403, "INSUFFICIENT_SCOPE")
+    assert response.json()["error"] == "This needs a key with the scope 'write'."
 
 
 @pytest.mark.parametrize(

@@ -65,11 +65,6 @@ class Call:
             raise Unauthorized
         return caller
 
-    @property
-    def request_id(self) -> str:
-        """The id that the reply carries in `X-Request-Id`."""
-        return str(self.request.scope.get("state", {}).get("request_id", ""))
-
     def absolute_url(self, path: str) -> str:
         """`path` (from the root, `/…`) as a full URL: under the operator's public URL, if one is set."""
         base = self.services.public_url or str(self.request.base_url)
@@ -148,8 +143,9 @@ def require(scope: str) -> params.Depends:
         if caller is None:
             raise Unauthorized
         if not caller.allows(scope):
+            name = str(scope)
             raise InsufficientScope(
-                f"This needs a key with the scope {scope!r}.", details={"requiredScope": scope}
+                f"This needs a key with the scope {name!r}.", details={"requiredScope": name}
             )
 
     return cast("params.Depends", Depends(check))
