@@ -15,6 +15,7 @@ from gridmill.kit.values import DataType
 from gridmill.operations.enrichment.asking import Asked, RowState, _take, plan_questions
 from gridmill.operations.enrichment.frames import FrameBook
 from gridmill.operations.enrichment.service import Enrichment
+from gridmill.operations.errors import PriceUnknown
 from gridmill.operations.model import BatchOutcome, CellOutcome, CellStatus, ExampleRow
 from gridmill.providers.llm.budget import Budget
 from gridmill.providers.llm.errors import ProviderRefused
@@ -228,6 +229,35 @@ async def test_a_used_up_budget_leaves_the_rest_untouched(
     assert 0 < len(skipped) < 40
     assert len({(cell.row_no, cell.column_no) for cell in outcome.cells}) == 40
     assert len(outcome.cells) == 40
+
+
+async def test_a_limit_in_dollars_without_a_price_says_what_to_set_and_asks_nothing(
+    fake: FakeServer, gateway: Gateway, pool: ProcessPool
+) -> None:
+    columns = [NAME, replace(SECTOR, model="nameless"), STAFF]
+    enrichment = Enrichment(gateway, pool)
+    batch = batch_of(columns, rows_of([{"Name": "A"}], [2]), budget=Budget(max_cost_usd=5.0))
+    with pytest.raises(ProviderRefused, match="GRIDMILL_LLM_PRICES") as caught:
+        await enrichment.run(batch)
+    assert (caught.value.code, fake.calls) == ("PRICE_UNKNOWN", 0)
+    with pytest.raises(PriceUnknown, match="nameless"):
+        enrichment.check_budget(columns, [2, 3], None, 5.0)
+    with pytest.raises(PriceUnknown):
+        enrichment.check_budget(columns, [3], "other", 5.0)
+    enrichment.check_budget(columns, [3], None, 5.0)
+    enrichment.check_budget(columns, [2], None, None)
+    Enrichment(None, pool).check_budget(columns, [2], None, 5.0)
+
+
+async def test_a_limit_of_tokens_needs_no_price(
+    fake: FakeServer, gateway: Gateway, pool: ProcessPool
+) -> None:
+    fake.answer = answer_with(lambda _row, _key: "Food")
+    rows = rows_of([{"Name": f"n{n}"} for n in range(5)], [2])
+    batch = batch_of(COLUMNS, rows, model="nameless", budget=Budget(max_tokens=10))
+    outcome = await Enrichment(gateway, pool).run(batch)
+    assert outcome.stopped_by == "budget"
+    assert {cell.status for cell in outcome.cells} == {CellStatus.OK, CellStatus.SKIPPED}
 
 
 async def test_a_refresh_asks_again_but_equal_rows_once(

@@ -10,6 +10,7 @@ from gridmill.operations.enrichment.frames import FrameBook, PreparedFrame
 from gridmill.operations.enrichment.outcomes import fail_cell, grade_cell, skip_cell
 from gridmill.operations.enrichment.references import list_read_columns
 from gridmill.operations.enrichment.replies import WORLD, CellReply
+from gridmill.operations.errors import PriceUnknown
 from gridmill.operations.model import (
     Batch,
     CellError,
@@ -116,7 +117,10 @@ class ModelFiller:
         states: Sequence[RowState],
         ref: ModelRef,
     ) -> Asked:
-        """Ask for `columns` (of one stage and one model) in all rows. Raises `ProviderRefused`."""
+        """Ask for `columns` (of one stage and one model) in all rows.
+
+        Raises `ProviderRefused`, and its kind `PriceUnknown` when a limit in dollars cannot be kept.
+        """
         use_cache = all(column.use_cache for column in columns)
         asked = Asked(again=plan_questions(batch, book, columns, states, self.rows_per_request))
         while asked.again:
@@ -131,8 +135,17 @@ class ModelFiller:
                 budget=batch.budget,
             )
             for question, result in zip(questions, results, strict=True):
+                if isinstance(result, BudgetReached) and self._lacks_price(result, ref):
+                    raise PriceUnknown(str(ref))
                 _take(question, result, asked, ref)
         return asked
+
+    def _lacks_price(self, refusal: BudgetReached, ref: ModelRef) -> bool:
+        """Whether the call was refused for want of a price, and not of money or tokens.
+
+        The budget says so in words alone; a limit of tokens needs no price.
+        """
+        return self._gateway.price_of(ref) is None and "price" in refusal.message
 
 
 def plan_questions(

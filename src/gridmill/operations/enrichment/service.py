@@ -16,6 +16,7 @@ from gridmill.operations.enrichment.asking import (
 from gridmill.operations.enrichment.frames import FrameBook
 from gridmill.operations.enrichment.learning import LearnerFiller
 from gridmill.operations.enrichment.outcomes import fail_cell, skip_cell
+from gridmill.operations.errors import PriceUnknown
 from gridmill.operations.model import (
     Batch,
     BatchOutcome,
@@ -70,8 +71,27 @@ class Enrichment:
         ways = [self._choose_way(c, model) for c in columns if c.number in wanted]
         return MODEL_BATCH_ROWS if any(way.ref for way in ways) else LEARNER_BATCH_ROWS
 
+    def check_budget(
+        self,
+        columns: Sequence[ColumnSpec],
+        targets: Sequence[int],
+        model: str | None,
+        max_cost_usd: float | None,
+    ) -> None:
+        """Raise `PriceUnknown` when a target's model has no price that the limit could count by."""
+        if max_cost_usd is None or self._gateway is None:
+            return
+        wanted = set(targets)
+        for column in columns:
+            ref = self._choose_way(column, model).ref if column.number in wanted else None
+            if ref is not None and self._gateway.price_of(ref) is None:
+                raise PriceUnknown(str(ref))
+
     async def run(self, batch: Batch) -> BatchOutcome:
-        """Fill the batch. Raises `ProviderRefused` when the whole task cannot go on."""
+        """Fill the batch. Raises `ProviderRefused` when the whole task cannot go on.
+
+        So it does (`PriceUnknown`) when the budget limits dollars and a model has no known price.
+        """
         states = [RowState.start(row) for row in batch.rows]
         book = FrameBook(batch, self._rows_per_request)
         cells: list[CellOutcome] = []
