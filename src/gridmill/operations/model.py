@@ -31,7 +31,10 @@ NOT_TRIED_CODES = frozenset({"MODEL_REQUIRED", "NOT_CONFIDENT"})
 
 @dataclass(frozen=True, slots=True)
 class ColumnSpec:
-    """A column as an operation sees it. `number` is the dataset's column number."""
+    """A column as an operation sees it.
+
+    `number` is the dataset's column number; `examples` are pairs of input and output, any JSON.
+    """
 
     number: int
     name: str
@@ -41,7 +44,7 @@ class ColumnSpec:
     unit: str | None = None
     required: bool = False
     threshold: float | None = None
-    examples: tuple[tuple[str, str], ...] = ()
+    examples: tuple[tuple[Any, Any], ...] = ()
     model: str | None = None
     knowledge: tuple[str, ...] = ()
     use_cache: bool = True

@@ -1,5 +1,6 @@
 """What is sent to a model: data stays data, and the shared part stays the same."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -119,6 +120,16 @@ def test_vouched_examples_come_first_and_their_number_is_bounded() -> None:
     lines = ask(batch, [SECTOR]).frame.system.split("instructions):\n")[1].split("\n")
     assert len(lines) == prompts.MAX_EXAMPLES
     assert "vouched" in lines[0]
+
+
+def test_examples_of_a_column_may_be_any_json() -> None:
+    asked = replace(CITY, examples=(({"n": 1}, ["a", None]), ("in", 2.5)))
+    system = prompts.write_system(("T", None), [asked], [], [])
+    described = orjson.loads(system.split("one a line:\n", 1)[1].split("\n")[0])
+    assert described["examples"] == [
+        {"input": {"n": 1}, "output": ["a", None]},
+        {"input": "in", "output": 2.5},
+    ]
 
 
 def test_a_long_value_is_cut() -> None:

@@ -25,9 +25,6 @@ from gridmill.operations.model import (
 MAX_SECONDS = 900.0
 """Wall time of one column's fit and prediction of one batch in the worker process."""
 
-LOADED_ROWS = 20_000
-"""Rows of the training set that are used at most; more are sampled by the loader."""
-
 
 class LearnerFiller:
     """Fills columns by what the dataset's own rows teach."""
@@ -79,8 +76,8 @@ class LearnerFiller:
             training = await batch.load_training()
             table = Table(
                 names,
-                tuple(row.row_id for row in training[:LOADED_ROWS]),
-                tuple(_read_row(names, row.values, set()) for row in training[:LOADED_ROWS]),
+                tuple(row.row_id for row in training),
+                tuple(_read_row(names, row.values, set()) for row in training),
             )
             answer = await self._processes.run(
                 memory.answer, question, table, seconds=MAX_SECONDS, key=key

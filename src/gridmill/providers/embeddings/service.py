@@ -45,10 +45,6 @@ class Embedder:
             self._kept.popitem(last=False)
         return vectors
 
-    def count_new(self, texts: Sequence[str]) -> int:
-        """How many of `texts` would have to be computed."""
-        return len({text.replace("\0", " ")[:MAX_CHARACTERS] for text in texts} - self._kept.keys())
-
 
 embedder = Embedder()
 """The one of this process."""
