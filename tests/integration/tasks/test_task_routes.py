@@ -253,7 +253,23 @@ async def test_a_revert_undoes_a_task_but_for_what_was_written_since(bench: Benc
         "rowsDeleted": 0,
         "cellsLeft": 1,
     }
-    assert await bench.values(dataset, 2) == {1: None, 2: "mine", 3: None, 4: None}
+    values = {1: None, 2: "mine", 3: None, 4: None}
+    assert await bench.values(dataset, 2) == values
+    # A second one finds nothing to do, and does not take its own doing for someone else's.
+    for edit, left in ((None, 1), ("r3", 1), ("reset", 1)):
+        async with bench.database.transaction() as tx:
+            if edit == "r3":
+                cell = f"{dataset.key}r3c2"
+                await datasets.edit_cell(tx, bench.principal, dataset, cell, "later")
+            elif edit == "reset":
+                column = f"{dataset.key}c2"
+                await datasets.reset_task_type(
+                    tx, bench.principal, dataset, column, task_type=TaskType.ENRICHMENT
+                )
+        again = await bench.call("POST", path, 200)
+        counts = (again["cellsReverted"], again["rowsDeleted"], again["cellsLeft"])
+        assert counts == (0, 0, left)
+    assert set((await bench.values(dataset, 2)).values()) == {None}
 
 
 async def test_a_report_counts_cells_by_status_error_and_confidence(bench: Bench) -> None:

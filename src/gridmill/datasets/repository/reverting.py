@@ -25,16 +25,18 @@ async def revert_cells(
     The caller holds the dataset alone and has deleted the task's own rows before.
     """
     # The task's first entry of a cell says what was before it; a later entry by another writer
-    # says that the cell is no longer the task's to undo.
+    # says that the cell is no longer the task's to undo. If the first such entry is a revert, then
+    # it is this task's own: nothing was left there.
     await _make_changes(
         tx,
         sql.SQL(
             "SELECT DISTINCT ON (h.row_no) h.row_no, h.previous_value AS value, "
             "h.previous_metadata AS metadata, g.{k} AS previous_value, "
             "g.m -> {key} AS previous_metadata, "
-            "EXISTS (SELECT 1 FROM cell_history l WHERE l.dataset_id = h.dataset_id "
+            "(SELECT l.action <> 'revert' FROM cell_history l WHERE l.dataset_id = h.dataset_id "
             "AND l.row_no = h.row_no AND l.physical = h.physical AND l.history_id > h.history_id "
-            "AND (l.kind, l.writer_id) IS DISTINCT FROM (h.kind, h.writer_id)) AS taken "
+            "AND (l.kind, l.writer_id) IS DISTINCT FROM (h.kind, h.writer_id) "
+            "ORDER BY l.history_id LIMIT 1) AS taken "
             "FROM cell_history h JOIN {grid} g ON g.row_no = h.row_no "
             "WHERE h.kind = 'task' AND h.writer_id = %s AND h.dataset_id = %s "
             "AND h.physical = {physical} ORDER BY h.row_no, h.history_id"
@@ -45,18 +47,22 @@ async def revert_cells(
     )
     cursor = await tx.execute("DELETE FROM cell_changes WHERE taken")
     left = cursor.rowcount
+    await tx.execute("DELETE FROM cell_changes WHERE NOT taken")
     return await _apply_changes(tx, dataset, target, writer), left
 
 
 async def count_lost_cells(
     tx: Tx, dataset: Dataset, columns: Sequence[Column], task_id: UUID
 ) -> int:
-    """Cells of living rows that the task wrote into columns which were reset since."""
+    """Cells of living rows that the task wrote into columns which were reset since, not reverted."""
     cursor = await tx.execute(
         sql.SQL(
             "SELECT count(DISTINCT (h.row_no, h.physical)) FROM cell_history h "
             "JOIN {} g ON g.row_no = h.row_no WHERE h.kind = 'task' AND h.writer_id = %s "
-            "AND h.dataset_id = %s AND h.physical <> ALL(%s)"
+            "AND h.dataset_id = %s AND h.physical <> ALL(%s) "
+            "AND NOT EXISTS (SELECT 1 FROM cell_history l WHERE l.dataset_id = h.dataset_id "
+            "AND l.row_no = h.row_no AND l.physical = h.physical "
+            "AND l.history_id > h.history_id AND l.action = 'revert')"
         ).format(table(dataset.grid_no)),
         [task_id, dataset.dataset_id, [target.physical for target in columns]],
     )
@@ -82,7 +88,7 @@ async def approve_cells(
         sql.SQL(
             "SELECT g.row_no, g.{k} AS value, g.m -> {key} || "
             '\'{{"status": "ok", "approved": true}}\'::jsonb AS metadata, '
-            "g.{k} AS previous_value, g.m -> {key} AS previous_metadata, false AS taken "
+            "g.{k} AS previous_value, g.m -> {key} AS previous_metadata, NULL::boolean AS taken "
             "FROM {grid} g WHERE {waiting}"
         ),
         row_nos=row_nos,
@@ -110,7 +116,7 @@ async def reject_cells(
         writer,
         sql.SQL(
             "SELECT g.row_no, h.previous_value AS value, h.previous_metadata AS metadata, "
-            "g.{k} AS previous_value, g.m -> {key} AS previous_metadata, false AS taken FROM {grid} g "
+            "g.{k} AS previous_value, g.m -> {key} AS previous_metadata, NULL::boolean AS taken FROM {grid} g "
             "LEFT JOIN LATERAL (SELECT previous_value, previous_metadata FROM cell_history h "
             "WHERE h.dataset_id = {dataset} AND h.row_no = g.row_no AND h.physical = {physical} "
             "ORDER BY h.history_id DESC LIMIT 1) h ON true WHERE {waiting}"
