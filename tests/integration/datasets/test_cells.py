@@ -43,6 +43,15 @@ async def history(
         )
         found, pagination = await service.list_history(tx, dataset, row, target, PageQuery(1, 50))
         assert pagination.total == len(found)
+        for limit in (1, 2, 3):
+            walked: list[HistoryEntry] = []
+            for page in range(1, len(found) // limit + 3):
+                part, told = await service.list_history(
+                    tx, dataset, row, target, PageQuery(page, limit)
+                )
+                assert (told.total, len(part) <= limit) == (len(found), True)
+                walked += part
+            assert walked == found
         return found
 
 

@@ -1,6 +1,7 @@
 """What was written into cells, by whom, and what stood there before."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -24,6 +25,15 @@ def open_journal(dataset_id: UUID, writer: Writer) -> Journal:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """The writes of a cell while its column was at one physical place, and the reset after them."""
+
+    physical: int
+    writes: int
+    reset: HistoryEntry | None
+
+
 async def list_cell_history(
     tx: Tx, dataset: Dataset, target: Column, row_no: int, *, offset: int, limit: int
 ) -> tuple[list[HistoryEntry], int]:
@@ -32,36 +42,27 @@ async def list_cell_history(
     Beside recorded writes: the resets of its column (which emptied it), and the value that the
     row was made with, read back from the first change (or the present cell).
     """
-    archives = await _list_archives(tx, dataset.dataset_id, target.column_no)
-    entries = await _list_writes(
-        tx, dataset.dataset_id, target.column_no, row_no, [*archives, target.physical]
-    )
-    present = await _read_cell(tx, dataset.grid_no, target.physical, row_no)
-    lives = [(physical, *archives[physical]) for physical in archives]
+    lives = await _list_lives(tx, dataset, target, row_no)
     told: list[HistoryEntry] = []
-    first_value: str | None = None
-    for index, (physical, grid_no, reset_at, reset_by) in enumerate(lives):
-        writes = [entry for number, entry, _ in entries if number == physical]
-        at_reset = await _read_cell(tx, grid_no, 1, row_no)
-        if index == 0:
-            first_value = _first_value(entries, physical, at_reset)
-        told += writes
-        if at_reset is not None:
-            told.append(
-                HistoryEntry(
-                    row_no, target.column_no, None, None, Writer("user", reset_by), reset_at
-                )
+    passed = 0
+    for life in lives:
+        if life.reset is not None:
+            if offset <= passed < offset + limit:
+                told.append(life.reset)
+            passed += 1
+        skip = max(0, offset - passed)
+        wanted = min(life.writes - skip, limit - len(told))
+        if wanted > 0 and passed < offset + limit:
+            told += await _list_writes(
+                tx, dataset, target, row_no, life.physical, skip=skip, limit=wanted
             )
-    if not lives:
-        first_value = _first_value(entries, target.physical, present)
-    told += [entry for number, entry, _ in entries if number == target.physical]
-    origin = await _find_origin(tx, dataset.dataset_id, row_no)
-    if first_value is not None and origin is not None:
-        writer, made_at = origin
-        first = HistoryEntry(row_no, target.column_no, first_value, None, writer, made_at)
-        told.insert(0, first)
-    told.reverse()
-    return told[offset : offset + limit], len(told)
+        passed += life.writes
+    first = await _find_first(tx, dataset, target, row_no, lives[-1].physical)
+    if first is not None:
+        if offset <= passed < offset + limit:
+            told.append(first)
+        passed += 1
+    return told, passed
 
 
 async def list_batch_writes(
@@ -92,43 +93,77 @@ async def delete_history(tx: Tx, dataset_id: UUID, limit: int) -> int:
     return cursor.rowcount
 
 
-def _first_value(
-    entries: Sequence[tuple[int, HistoryEntry, str | None]], physical: int, last: str | None
-) -> str | None:
-    for number, _, previous in entries:
-        if number == physical:
-            return previous
-    return last
-
-
-async def _list_archives(
-    tx: Tx, dataset_id: UUID, column_no: int
-) -> dict[int, tuple[int, datetime, UUID | None]]:
+async def _list_lives(tx: Tx, dataset: Dataset, target: Column, row_no: int) -> list[_Life]:
+    """The places that the column had, newest first; the last one is its first."""
     cursor = await tx.execute(
         "SELECT physical, grid_no, reset_at, reset_by FROM column_archives "
-        "WHERE dataset_id = %s AND column_no = %s ORDER BY physical",
-        [dataset_id, column_no],
+        "WHERE dataset_id = %s AND column_no = %s ORDER BY physical DESC",
+        [dataset.dataset_id, target.column_no],
     )
-    return {row[0]: (row[1], row[2], row[3]) for row in await cursor.fetchall()}
+    archives = await cursor.fetchall()
+    cursor = await tx.execute(
+        "SELECT physical, count(*) FROM cell_history "
+        "WHERE dataset_id = %s AND row_no = %s AND physical = ANY(%s) GROUP BY physical",
+        [dataset.dataset_id, row_no, [target.physical, *(archive[0] for archive in archives)]],
+    )
+    writes = {row[0]: int(row[1]) for row in await cursor.fetchall()}
+    lives = [_Life(target.physical, writes.get(target.physical, 0), None)]
+    for physical, grid_no, reset_at, reset_by in archives:
+        reset = None
+        if await _read_cell(tx, grid_no, 1, row_no) is not None:
+            writer = Writer("user", reset_by)
+            reset = HistoryEntry(row_no, target.column_no, None, None, writer, reset_at)
+        lives.append(_Life(physical, writes.get(physical, 0), reset))
+    return lives
 
 
 async def _list_writes(
-    tx: Tx, dataset_id: UUID, column_no: int, row_no: int, physicals: Sequence[int]
-) -> list[tuple[int, HistoryEntry, str | None]]:
+    tx: Tx, dataset: Dataset, target: Column, row_no: int, physical: int, *, skip: int, limit: int
+) -> list[HistoryEntry]:
     cursor = await tx.execute(
-        "SELECT physical, value, metadata, kind, writer_id, batch_no, written_at, previous_value "
-        "FROM cell_history WHERE dataset_id = %s AND row_no = %s AND physical = ANY(%s) "
-        "ORDER BY physical, history_id",
-        [dataset_id, row_no, list(physicals)],
+        "SELECT value, metadata, kind, writer_id, batch_no, written_at FROM cell_history "
+        "WHERE dataset_id = %s AND row_no = %s AND physical = %s "
+        "ORDER BY history_id DESC LIMIT %s OFFSET %s",
+        [dataset.dataset_id, row_no, physical, limit, skip],
     )
     return [
-        (
-            row[0],
-            HistoryEntry(row_no, column_no, row[1], row[2], Writer(row[3], row[4], row[5]), row[6]),
-            row[7],
+        HistoryEntry(
+            row_no, target.column_no, row[0], row[1], Writer(row[2], row[3], row[4]), row[5]
         )
         for row in await cursor.fetchall()
     ]
+
+
+async def _find_first(
+    tx: Tx, dataset: Dataset, target: Column, row_no: int, physical: int
+) -> HistoryEntry | None:
+    """The value that the row was made with, at the first of the column's places."""
+    cursor = await tx.execute(
+        "SELECT previous_value FROM cell_history "
+        "WHERE dataset_id = %s AND row_no = %s AND physical = %s ORDER BY history_id LIMIT 1",
+        [dataset.dataset_id, row_no, physical],
+    )
+    change = await cursor.fetchone()
+    if change is not None:
+        value: str | None = change[0]
+    elif physical == target.physical:
+        value = await _read_cell(tx, dataset.grid_no, physical, row_no)
+    else:
+        value = await _read_archive(tx, dataset, physical, row_no)
+    origin = await _find_origin(tx, dataset.dataset_id, row_no)
+    if value is None or origin is None:
+        return None
+    writer, made_at = origin
+    return HistoryEntry(row_no, target.column_no, value, None, writer, made_at)
+
+
+async def _read_archive(tx: Tx, dataset: Dataset, physical: int, row_no: int) -> str | None:
+    cursor = await tx.execute(
+        "SELECT grid_no FROM column_archives WHERE dataset_id = %s AND physical = %s",
+        [dataset.dataset_id, physical],
+    )
+    row = await cursor.fetchone()
+    return await _read_cell(tx, row[0], 1, row_no) if row else None
 
 
 async def _read_cell(tx: Tx, grid_no: int, physical: int, row_no: int) -> str | None:
