@@ -16,7 +16,6 @@ from gridmill.datasets.model import (
     DatasetLimits,
     DatasetStatus,
     DatasetType,
-    NewColumn,
     TaskType,
     Writer,
 )
@@ -89,47 +88,6 @@ async def test_a_failed_source_fails_the_import_and_says_why(world: World) -> No
         "message": "file.csv could not be read: Line 3 is ragged.",
     }
     assert await world.insert(dataset, [{}]) == [1]
-
-
-async def test_declared_types_read_what_is_clear_and_refuse_the_rest(world: World) -> None:
-    texts = {"when": DataType.TEXT, "price": DataType.TEXT}
-    source = await world.add_source(texts, [["5 March 2024", "1,234"], [None, " "]])
-    declared = [column("when", DataType.DATE), column("price", DataType.INTEGER)]
-    dataset = await world.create(columns=declared, sources=[source])
-    assert await world.values(dataset) == {1: ["2024-03-05", "1234"], 2: [None, " "]}
-    bad = await world.add_source(texts, [["2024-03-05", "1"], ["2024-03-05", "n/a"]])
-    failed = await world.create(columns=declared, sources=[bad])
-    assert failed.status is DatasetStatus.FAILED
-    assert failed.error is not None
-    assert failed.error["code"] == "VALUE_MISMATCH"
-    assert "record 2" in failed.error["message"]
-    assert "'n/a'" in failed.error["message"]
-    assert failed.row_count == 0
-
-
-@pytest.mark.parametrize(
-    ("declared", "texts", "reason"),
-    [
-        (column("price", DataType.INTEGER, minimum=2), ["2", "1"], "under the minimum of 2"),
-        (column("price", DataType.NUMBER, maximum=2.5), ["2", "3"], "over the maximum of 2.5"),
-        (column("price", DataType.TEXT, pattern="[0-9]"), ["2", "10"], "not match the pattern"),
-        (column("price", DataType.ENUM, options=["2", "3"]), ["2", "4"], "none of the options"),
-    ],
-)
-async def test_an_import_holds_values_against_all_that_was_declared(
-    world: World, declared: NewColumn, texts: list[str], reason: str
-) -> None:
-    numbers = {"price": DataType.INTEGER}
-    good = await world.add_source(numbers, [[texts[0]], [None]])
-    dataset = await world.create(columns=[declared], sources=[good])
-    assert await world.values(dataset) == {1: [texts[0]], 2: [None]}
-    bad = await world.add_source(numbers, [[text] for text in texts])
-    failed = await world.create(columns=[declared], sources=[bad])
-    assert failed.error is not None
-    assert failed.error["code"] == "VALUE_MISMATCH"
-    assert f"record 2, column 'price': '{texts[1]}'" in failed.error["message"]
-    assert reason in failed.error["message"]
-    assert failed.row_count == 0
 
 
 async def test_a_change_of_a_column_writes_just_what_it_changes(world: World) -> None:
