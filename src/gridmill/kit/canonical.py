@@ -43,7 +43,9 @@ def is_empty(text: str | None) -> bool:
 
 
 _INTEGER = re.compile(r"-?[1-9][0-9]{0,299}|0", re.ASCII)
-_DECIMAL = re.compile(r"-?(?:[1-9][0-9]{0,299}|0)\.(?:0|[0-9]{0,299}[1-9])", re.ASCII)
+# Doubles have up to 309 digits before the point and 324 after it.
+_DECIMAL = re.compile(r"-?(?:[1-9][0-9]{0,299}|0)\.(?:0|[0-9]{0,323}[1-9])", re.ASCII)
+_LARGE = re.compile(r"-?[1-9][0-9]{300,308}", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DATETIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]"
@@ -65,10 +67,14 @@ def fits_integer(text: str) -> bool:
 def fits_number(text: str) -> bool:
     """Whether `text` is a canonical integer, or a decimal whose digits a double keeps.
 
+    Beyond 300 digits only what `write_float` writes is one.
+
     A whole one may end in `.0`, which a JSON number keeps as well.
     """
     if _INTEGER.fullmatch(text):
         return True
+    if _LARGE.fullmatch(text):
+        return write_float(float(text)) == text
     return _DECIMAL.fullmatch(text) is not None and write_float(float(text)) == text.removesuffix(
         ".0"
     )

@@ -54,7 +54,7 @@ MAX_EXACT_INTEGER = 2**53
 """Beyond it a double skips integers, so the wire form is a string."""
 
 MAX_DIGITS = 300
-"""Digits of a number or integer cell; a PostgreSQL numeric takes far more."""
+"""Digits of an integer, so that every one is a finite double; a number may be any finite double."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +188,24 @@ def _is_big_integer(value: object) -> bool:
     return isinstance(value, str) and fits_integer(value) and abs(int(value)) > MAX_EXACT_INTEGER
 
 
+def _is_large_double(value: object) -> bool:
+    """Whether it is the string that `to_wire` makes of a double of over 300 digits."""
+    return (
+        isinstance(value, str)
+        and len(value) > MAX_DIGITS
+        and "." not in value
+        and fits_number(value)
+    )
+
+
 def _parse_number(value: object) -> str:
     if isinstance(value, float):
         text = write_float(value)
-        if text in {"nan", "inf", "-inf"} or len(text) > MAX_DIGITS:
+        if text in {"nan", "inf", "-inf"}:
             raise ValueError(f"{_show(value)} is out of range.")
         return text
+    if _is_large_double(value):
+        return cast("str", value)
     try:
         return _parse_integer(value)
     except ValueError:
