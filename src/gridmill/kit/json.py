@@ -120,9 +120,20 @@ def parse_request(raw: bytes) -> object:
     if len(raw) > MAX_BODY_BYTES:
         raise PayloadTooLarge(f"The body is over {MAX_BODY_BYTES} bytes.")
     value = parse_json(raw)
-    if _SUSPICIOUS_ESCAPE.search(raw):
+    if _SUSPICIOUS_ESCAPE.search(raw) and not _is_storable(value):
         check_tree(value)
     return value
+
+
+def _is_storable(value: object) -> bool:
+    """Whether it is sure to hold neither NUL characters nor lone surrogates.
+
+    orjson writes the one as an escape, refuses the other, and takes a tenth of a walk's time.
+    """
+    try:
+        return b"\\u0000" not in orjson.dumps(value)
+    except TypeError:
+        return False
 
 
 def dump_json(value: object) -> bytes:

@@ -9,6 +9,7 @@ from typing import cast
 
 from gridmill.kit.errors import InvalidText
 
+_HOLDING_TEXT = frozenset({str, dict, list})
 _BAD = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -43,4 +44,8 @@ def check_tree(value: object) -> None:
                 todo.append((f"{where}.{key}" if where else key, child))
         elif isinstance(item, list):
             children = enumerate(cast("list[object]", item))
-            todo.extend((f"{where}[{position}]", child) for position, child in children)
+            todo.extend(
+                (f"{where}[{position}]", child)
+                for position, child in children
+                if type(child) in _HOLDING_TEXT
+            )

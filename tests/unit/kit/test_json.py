@@ -23,6 +23,14 @@ from gridmill.kit.json import MAX_BODY_BYTES, dump_json_text, is_too_deep, parse
         b"[Infinity]",
         b"[-Infinity]",
         b"[1e400]",
+        b"1e400",
+        b'{"a": -1E+0400 }',
+        b"[" + b"9" * 250 + b"e99]",
+        b"[" + b"9" * 400 + b".0]",
+        b"[0.1e" + b"9" * 400 + b"\n]",
+        b'{"a:b": 1, "a:b": 2}',
+        b'{"\\":": 1, "\\":": 2}',
+        b'["{:", {"a": ":", "a": "}"}]',
         b"[01]",
         b"[.5]",
         b'["\n"]',
@@ -89,6 +97,27 @@ _VALUES = st.recursive(
 def test_any_good_value_is_read_as_it_was(value: Any, escaped: bool) -> None:
     assert parse_request(json.dumps(value, ensure_ascii=escaped).encode()) == value
     assert parse_request(dump_json_text(value).encode()) == value
+
+
+_KEYS = st.text(alphabet='ab":\\{}[]é', max_size=3)
+
+
+@given(st.lists(st.tuples(_KEYS, _KEYS), min_size=1, max_size=6), st.booleans())
+def test_a_key_given_twice_is_found_whatever_the_texts_hold(
+    pairs: list[tuple[str, str]], escaped: bool
+) -> None:
+    written = [":".join(json.dumps(t, ensure_ascii=escaped) for t in pair) for pair in pairs]
+    raw = f'[{{"x:": ["\\\\"]}}, {{{",".join(written)}}}]'.encode()
+    if len({key for key, _ in pairs}) == len(pairs):
+        assert parse_request(raw) == [{"x:": ["\\"]}, dict(pairs)]
+    else:
+        with pytest.raises(InvalidJson, match="occurs twice"):
+            parse_request(raw)
+
+
+@pytest.mark.parametrize("text", ["1e308", "1E-400", "1e+0", "0.1e0000000000000000000001", "-0"])
+def test_a_number_that_a_double_holds_is_read(text: str) -> None:
+    assert parse_request(text.encode()) == json.loads(text)
 
 
 @given(
