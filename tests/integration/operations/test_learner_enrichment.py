@@ -120,12 +120,12 @@ async def test_no_rows_and_no_columns_are_no_trouble(pool: ProcessPool) -> None:
 
 
 async def test_odd_texts_and_types_never_break_a_batch(pool: ProcessPool) -> None:
-    odd = ["", " ", "\u2028", "🧪" * 300, "NaN", "1e999", "-0", "a\tb\nc", "٣", "x" * 100_000, "{}"]
+    odd = ["", " ", "\u2028", "🧪" * 40, "NaN", "1e999", "-0", "a\tb\nc", "٣", "x" * 100_000, "{}"]
     columns = [column(1, "A"), *(column(n, t.value, None, t) for n, t in enumerate(DataType, 2))]
     chance = random.Random(3)
     training = [
         ExampleRow(n, f"k{n}", {c.name: chance.choice([*odd, None]) for c in columns})
-        for n in range(80)
+        for n in range(24)
     ]
     targets = [c.number for c in columns]
     rows = rows_of([{c.name: chance.choice(odd) for c in columns} for _ in range(5)], targets)
