@@ -81,6 +81,15 @@ class ScriptedOperation:
     ) -> int:
         return self.rows_per_batch
 
+    def check_budget(
+        self,
+        columns: Sequence[ColumnSpec],
+        targets: Sequence[int],
+        model: str | None,
+        max_cost_usd: float | None,
+    ) -> None:
+        return
+
     async def run(self, batch: Batch) -> BatchOutcome:
         self.batches.append(batch)
         return await self.answer(batch)

@@ -156,6 +156,16 @@ class Operation(Protocol):
         """How many rows make a good batch: 50-200 for model calls, 1,000-5,000 for local learners."""
         ...
 
+    def check_budget(
+        self,
+        columns: Sequence[ColumnSpec],
+        targets: Sequence[int],
+        model: str | None,
+        max_cost_usd: float | None,
+    ) -> None:
+        """Raise `operations.errors.PriceUnknown` when a limit in dollars could not be kept."""
+        ...
+
     async def run(self, batch: Batch) -> BatchOutcome:
         """Fill the batch. Raises `ProviderRefused` when the whole task cannot go on."""
         ...
