@@ -18,6 +18,7 @@ from gridmill.engine.port import Engine
 from gridmill.kit.errors import ValidationFailed
 from gridmill.kit.ids import encode_cell, encode_row, new_uuid7, parse_uuid
 from gridmill.kit.pages import PageQuery, Pagination, cut_page, find_place
+from gridmill.operations.errors import PriceUnknown
 from gridmill.storage.database import Tx
 from gridmill.tasks import lifecycle
 from gridmill.tasks.errors import (
@@ -33,7 +34,14 @@ from gridmill.tasks.planning import make_plan_job
 from gridmill.tasks.repository import batches as batch_rows
 from gridmill.tasks.repository import tasks as repository
 from gridmill.tasks.repository.tasks import NewTask, TaskFilter, UsageDay
-from gridmill.tasks.selection import Selection, SelectionRequest, is_target, resolve
+from gridmill.tasks.selection import (
+    Selection,
+    SelectionRequest,
+    is_target,
+    list_targets,
+    resolve,
+)
+from gridmill.tasks.setup import to_specs
 
 # Longer lists of ids are not told back in a task's `request`.
 _TOLD_IDS = 1_000
@@ -94,6 +102,7 @@ async def create_bulk(
     columns = await datasets.list_columns(tx, dataset)
     check_bulk(shop.operations, dataset, columns)
     selection = await resolve_selection(tx, dataset, columns, asked)
+    check_prices(shop.operations, columns, selection.targets, terms)
     task_id = new_uuid7()
     await datasets.lock_for_task(tx, dataset, task_id)
     # Columns may have changed before the lock was ours.
@@ -130,6 +139,7 @@ async def create_new_rows(
     check_terms(shop.operations, terms)
     columns = await datasets.list_columns(tx, dataset)
     await check_new_rows(tx, dataset, columns)
+    check_prices(shop.operations, columns, list_targets(columns), terms)
     task_id = new_uuid7()
     await datasets.lock_for_task(tx, dataset, task_id)
     rows = await datasets.count_new_records(tx, dataset, row_count)
@@ -256,6 +266,21 @@ def check_terms(operations: Operations, terms: Terms) -> None:
             raise ValidationFailed.of("model", fault)
     if terms.webhook_id is not None:
         raise WebhookNotFound
+
+
+def check_prices(
+    operations: Operations, columns: Sequence[Column], targets: Sequence[int], terms: Terms
+) -> None:
+    """Raise `ValidationFailed` when a limit in dollars meets a model without a known price."""
+    if terms.budget is None or terms.budget.max_cost_usd is None:
+        return
+    specs = to_specs(columns)
+    for task_type, operation in operations.by_task_type.items():
+        mine = [c.column_no for c in columns if c.task_type is task_type and c.column_no in targets]
+        try:
+            operation.check_budget(specs, mine, terms.model, terms.budget.max_cost_usd)
+        except PriceUnknown as error:
+            raise ValidationFailed.of("budget.maxCostUsd", error.message) from None
 
 
 def check_bulk(operations: Operations, dataset: Dataset, columns: Sequence[Column]) -> None:

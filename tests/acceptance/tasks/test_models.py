@@ -132,9 +132,11 @@ async def test_a_budget_stops_cleanly_and_keeps_what_is_done(
     asking: httpx2.AsyncClient, model: FakeModel
 ) -> None:
     dataset = await make_dataset(asking, companies(120), [SECTOR])
-    estimate = await ask(
-        asking, "POST", f"/datasets/{dataset['datasetId']}/tasks/estimate", json={"type": "bulk"}
-    )
+    path = f"/datasets/{dataset['datasetId']}/tasks"
+    unpriced: Json = {"budget": {"maxCostUsd": 1}}
+    details = await refuse(asking, "POST", f"{path}/bulk", 422, "VALIDATION_ERROR", json=unpriced)
+    assert details["fields"][0]["field"] == "budget.maxCostUsd"
+    estimate = await ask(asking, "POST", f"{path}/estimate", json={"type": "bulk"})
     assert estimate["cells"] == 120
     assert estimate["requests"] > 0
     assert model.counts()["calls"] == 0

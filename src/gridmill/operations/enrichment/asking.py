@@ -23,6 +23,7 @@ from gridmill.providers.llm.errors import (
     BudgetReached,
     InvalidReply,
     ModelError,
+    PriceMissing,
     ProviderRefused,
     UnknownModel,
 )
@@ -135,17 +136,10 @@ class ModelFiller:
                 budget=batch.budget,
             )
             for question, result in zip(questions, results, strict=True):
-                if isinstance(result, BudgetReached) and self._lacks_price(result, ref):
+                if isinstance(result, PriceMissing):
                     raise PriceUnknown(str(ref))
                 _take(question, result, asked, ref)
         return asked
-
-    def _lacks_price(self, refusal: BudgetReached, ref: ModelRef) -> bool:
-        """Whether the call was refused for want of a price, and not of money or tokens.
-
-        The budget says so in words alone; a limit of tokens needs no price.
-        """
-        return self._gateway.price_of(ref) is None and "price" in refusal.message
 
 
 def plan_questions(

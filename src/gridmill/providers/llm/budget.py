@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from gridmill.providers.llm.errors import BudgetReached
+from gridmill.providers.llm.errors import BudgetReached, PriceMissing
 from gridmill.providers.llm.model import NOTHING_SPENT, Usage
 
 _MARGIN = 1.25
@@ -54,7 +54,7 @@ class Budget:
         """
         if cost_usd is None and self._max_cost is not None:
             self.reached = True
-            raise BudgetReached(
+            raise PriceMissing(
                 "This model has no known price, so a cost limit cannot be kept; set its price."
             )
         most = Reservation(tokens, cost_usd or 0.0)

@@ -103,6 +103,10 @@ class BudgetReached(ModelError):
     code = "BUDGET_REACHED"
 
 
+class PriceMissing(BudgetReached):
+    """A limit in dollars cannot be kept for a model without a price; nothing was sent."""
+
+
 class UnknownModel(ModelError):
     """A model was named whose provider is not configured."""
 

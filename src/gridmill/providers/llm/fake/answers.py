@@ -1,7 +1,7 @@
 """What the fake answers when a test does not say: the schema, filled from a digest of the prompt.
 
-It is sure of itself: a property named `confidence` is 0.9, else its answers would mostly be
-dropped for their own doubts.
+It is sure of itself: a property named `confidence` is its first option, or 0.9, else its answers
+would mostly be dropped for their own doubts.
 """
 
 import hashlib
@@ -34,7 +34,9 @@ def fill(schema: dict[str, Any], seed: str, depth: int = 0) -> Any:  # noqa: ANN
     if kind == "object" and depth < _DEPTH:
         properties: dict[str, Any] = schema.get("properties") or {}
         return {
-            name: _CONFIDENCE if name == "confidence" else fill(part, f"{seed}\0{name}", depth + 1)
+            name: _fill_confidence(part)
+            if name == "confidence"
+            else fill(part, f"{seed}\0{name}", depth + 1)
             for name, part in properties.items()
         }
     if kind == "array" and depth < _DEPTH:
@@ -42,6 +44,10 @@ def fill(schema: dict[str, Any], seed: str, depth: int = 0) -> Any:  # noqa: ANN
         count = max(1, int(schema.get("minItems") or 1))
         return [fill(items, f"{seed}\0{index}", depth + 1) for index in range(count)]
     return _fill_single(kind, schema, number)
+
+
+def _fill_confidence(schema: dict[str, Any]) -> object:
+    return schema["enum"][0] if schema.get("enum") else _CONFIDENCE
 
 
 def _name_kind(schema: dict[str, Any]) -> str:
