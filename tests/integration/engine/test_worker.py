@@ -193,7 +193,7 @@ async def test_cut_connections_cost_nothing_but_time(bench: Bench) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        await asyncio.sleep(0.2)
+        await eventually(lambda: _worker_is_connected(bench))
     await bench.enqueue(Job("note", {"key": "b"}))
     await eventually(lambda: _jobs_are(bench, []), timeout=15)
     assert await bench.attempts("a") == [("started", 1), ("finished", 1)]
@@ -222,6 +222,15 @@ async def test_a_worker_waits_for_a_database_that_is_not_there_yet() -> None:
     stop.set()
     async with asyncio.timeout(8.0):
         await worker
+
+
+async def _worker_is_connected(bench: Bench) -> bool:
+    cursor = await bench.connection.execute(
+        "SELECT count(*) > 0 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
 
 
 async def _has(bench: Bench, key: str, event: str) -> bool:

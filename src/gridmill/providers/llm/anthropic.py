@@ -10,6 +10,7 @@ from gridmill.providers.llm.replies import read_object
 from gridmill.providers.llm.wire import (
     Dialect,
     Door,
+    Heads,
     Repair,
     Rung,
     Unreadable,
@@ -19,7 +20,6 @@ from gridmill.providers.llm.wire import (
 )
 
 _VERSION = "2023-06-01"
-_FRAMES_KEPT = 256
 _QUOTED_REPLY = 8_000
 
 
@@ -52,7 +52,7 @@ class AnthropicWire:
     rungs: ClassVar[tuple[Rung, ...]] = (Rung.TOOL, Rung.TEXT)
 
     def __init__(self) -> None:
-        self._heads: dict[tuple[Frame, str, Dialect, int], bytes] = {}
+        self._heads = Heads(_encode_head)
 
     def open_door(self, access: Access) -> Door:
         """`x-api-key` and the API's version; a base URL may end in `/v1` or not."""
@@ -72,12 +72,7 @@ class AnthropicWire:
         """The shared head, encoded once a frame, and the turns of this request."""
         frame = request.frame
         limit = repair.max_tokens if repair else frame.max_tokens
-        head_key = (frame, model, dialect, limit)
-        head = self._heads.get(head_key)
-        if head is None:
-            if len(self._heads) >= _FRAMES_KEPT:
-                self._heads.clear()
-            head = self._heads[head_key] = _encode_head(frame, model, dialect, limit)
+        head = self._heads.find(frame, model, dialect, limit)
         body = head + b'{"role":"user","content":' + orjson.dumps(request.prompt) + b"}"
         if repair is not None:
             # As text, not as the tool call it was: a call would have to be answered by its id.

@@ -11,6 +11,7 @@ from gridmill.providers.llm.replies import read_object
 from gridmill.providers.llm.wire import (
     Dialect,
     Door,
+    Heads,
     Repair,
     Rung,
     Unreadable,
@@ -24,7 +25,6 @@ _STRICT_KEYWORDS = frozenset(
     {"type", "properties", "required", "additionalProperties", "enum", "items", "description"}
     | {"anyOf", "const", "title"}
 )
-_FRAMES_KEPT = 256
 _QUOTED_REPLY = 8_000
 
 
@@ -71,7 +71,7 @@ class OpenAIWire:
     rungs: ClassVar[tuple[Rung, ...]] = (Rung.SCHEMA, Rung.TOOL, Rung.OBJECT, Rung.TEXT)
 
     def __init__(self) -> None:
-        self._heads: dict[tuple[Frame, str, Dialect, int], bytes] = {}
+        self._heads = Heads(_encode_head)
 
     def open_door(self, access: Access) -> Door:
         """Bearer authorization, left out when there is no key (local servers)."""
@@ -87,12 +87,7 @@ class OpenAIWire:
         """The shared head, encoded once a frame, and the turns of this request."""
         frame = request.frame
         limit = repair.max_tokens if repair else frame.max_tokens
-        head_key = (frame, model, dialect, limit)
-        head = self._heads.get(head_key)
-        if head is None:
-            if len(self._heads) >= _FRAMES_KEPT:
-                self._heads.clear()
-            head = self._heads[head_key] = _encode_head(frame, model, dialect, limit)
+        head = self._heads.find(frame, model, dialect, limit)
         body = head + b'{"role":"user","content":' + orjson.dumps(request.prompt) + b"}"
         if repair is not None:
             turns = [

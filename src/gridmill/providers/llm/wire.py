@@ -1,11 +1,13 @@
 """The spec half of a provider: how a request is spelt for it and its reply read. No I/O."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
-from gridmill.providers.llm.model import Access, Answer, ModelRequest
+from gridmill.providers.llm.model import Access, Answer, Frame, ModelRequest
+
+_FRAMES_KEPT = 256
 
 
 class Rung(StrEnum):
@@ -96,3 +98,21 @@ def describe_problems(problems: Sequence[str]) -> str:
         "That reply cannot be used:\n" + listed + "\n"
         "Reply again with the whole corrected JSON object and nothing else."
     )
+
+
+class Heads:
+    """The start of a request's body, encoded once for all requests that share it."""
+
+    def __init__(self, encode: Callable[[Frame, str, Dialect, int], bytes]) -> None:
+        self._encode = encode
+        self._known: dict[tuple[Frame, str, Dialect, int], bytes] = {}
+
+    def find(self, frame: Frame, model: str, dialect: Dialect, max_tokens: int) -> bytes:
+        """The head, from memory where it is known."""
+        key = (frame, model, dialect, max_tokens)
+        head = self._known.get(key)
+        if head is None:
+            if len(self._known) >= _FRAMES_KEPT:
+                self._known.clear()
+            head = self._known[key] = self._encode(frame, model, dialect, max_tokens)
+        return head
