@@ -167,6 +167,7 @@ async def _open_core(
         operations = Operations(
             {TaskType.ENRICHMENT: Enrichment(gateway, learners)},
             check_model=lambda model: _check_model(gateway, model),
+            warm_up=lambda: None if gateway is None else gateway.warm_up(),
         )
         yield _Core(database, ProcrastinateEngine(), operations)
 

@@ -48,6 +48,7 @@ def handlers(
 
     async def plan(payload: Mapping[str, Any], _: JobContext) -> None:
         task_id = UUID(payload["taskId"])
+        operations.warm_up()
         try:
             async with database.transaction(statement_timeout=_PLAN_STATEMENT_SECONDS) as tx:
                 await plan_task(tx, engine, operations, task_id, allowed)

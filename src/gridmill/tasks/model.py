@@ -203,15 +203,21 @@ def _accept_any_model(_: str) -> str | None:
     return None
 
 
+def _need_no_warmth() -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True)
 class Operations:
     """Which operation fills the cells of which columns; built by bootstrap.
 
-    `check_model` says, in a sentence, what is wrong with a `provider/model`, or `None`.
+    `check_model` says, in a sentence, what is wrong with a `provider/model`, or `None`. `warm_up` is
+    called where work is about to come, and returns at once.
     """
 
     by_task_type: Mapping[TaskType, Operation] = field(default_factory=dict[TaskType, Operation])
     check_model: Callable[[str], str | None] = _accept_any_model
+    warm_up: Callable[[], None] = _need_no_warmth
 
 
 def count_outcome(outcome: BatchOutcome, kind: TaskKind, rows: int) -> BatchResult:

@@ -81,6 +81,20 @@ async def test_a_rate_is_kept_by_two_workers_and_costs_few_round_trips(stored: D
         await lane.close()
 
 
+async def test_a_warm_lane_lets_calls_start_without_asking_again(stored: Database) -> None:
+    limiter = CountingLimiter(stored)
+    lane = Lane("scope", Limits(4), limiter, uuid4())
+    lane.warm_up()
+    await eventually(lambda: limiter.renewals == 1 and lane.has_grant)
+    for _ in range(4):
+        await lane.enter(1)
+    assert limiter.renewals == 1
+    assert lane.in_use == 4
+    for _ in range(4):
+        lane.leave(Signal.GOOD)
+    await lane.close()
+
+
 async def test_tokens_are_settled_by_what_a_call_really_took(stored: Database) -> None:
     lane = Lane("tokens", Limits(4, tokens_per_minute=60_000), PostgresLimiter(stored), uuid4())
     await lane.enter(2000)

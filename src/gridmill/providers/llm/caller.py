@@ -73,6 +73,10 @@ class Caller:
         self._url = URL(door.url)
         self._headers = dict(door.headers)
 
+    def warm_up(self) -> None:
+        """Make ready for calls that are about to come."""
+        self._lane.warm_up()
+
     def take_ticket(self) -> int:
         """A place in the order of `wait_for_room`, for one list of requests."""
         return self._lane.take_ticket()

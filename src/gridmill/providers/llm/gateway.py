@@ -119,6 +119,10 @@ class Gateway:
         await asyncio.gather(*(lane.close() for lane in self._lanes))
         await self._transport.close()
 
+    def warm_up(self) -> None:
+        """Make the default model's provider ready for requests that are about to come."""
+        self._callers[self.default.provider].warm_up()
+
     def resolve(self, name: str | None) -> ModelRef:
         """The model that `provider/model` (or a bare model of the default provider) names.
 

@@ -90,6 +90,17 @@ class Lane:
         """Calls that run."""
         return self._in_use
 
+    @property
+    def has_grant(self) -> bool:
+        """Whether calls may start now without asking the limiter."""
+        return self._granted > 0 and time.monotonic() < self._valid_until
+
+    def warm_up(self) -> None:
+        """Ask for a grant now, so that calls which come within three seconds need not wait for it."""
+        if self._keeper is None or self._keeper.done():
+            self._nudge.clear()
+            self._keeper = asyncio.create_task(self._keep(), name=f"lane {self._scope}")
+
     def take_ticket(self) -> int:
         """A place in the order of `wait_for_room`, for one list of calls."""
         return next(self._tickets)
@@ -168,10 +179,9 @@ class Lane:
     def _may_start(self, tokens: float) -> bool:
         if self._in_use >= self._granted or self._in_use >= self._pace.limit:
             return False
-        now = time.monotonic()
         return (
-            now < self._valid_until
-            and now >= self._pace.paused_until
+            self.has_grant
+            and time.monotonic() >= self._pace.paused_until
             and self._requests >= 1.0
             and self._tokens >= min(tokens, self._token_burst)
         )
@@ -212,8 +222,7 @@ class Lane:
     def _arrange(self) -> None:
         """See that what the first waiter lacks will come."""
         if self._keeper is None or self._keeper.done():
-            self._nudge.clear()
-            self._keeper = asyncio.create_task(self._keep(), name=f"lane {self._scope}")
+            self.warm_up()
             return
         if self._in_use >= self._pace.limit:
             return  # a call that ends makes room
