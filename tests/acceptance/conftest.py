@@ -1,6 +1,8 @@
 """The running server, seen from the outside."""
 
 import os
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
+from tests.support.fake_model import FakeModel
 from tests.support.postgres import Server
 from tests.support.serving import Served, run_command
 
@@ -94,3 +97,26 @@ async def other_client(server: Served, other_key: str) -> AsyncGenerator[httpx2.
     """A client of the shared server in another workspace."""
     async with connect(server, other_key) as opened:
         yield opened
+
+
+@pytest.fixture
+def make_model() -> Generator[Callable[..., FakeModel]]:
+    """Starts fake model servers with the options of their command line."""
+    started: list[subprocess.Popen[str]] = []
+
+    def make(*options: str) -> FakeModel:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gridmill.providers.llm.fake", *options],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        return FakeModel(process.stdout.readline().strip())
+
+    yield make
+    for process in started:
+        process.terminate()
+        process.wait(10)
+        assert process.stdout is not None
+        process.stdout.close()

@@ -15,6 +15,7 @@ from gridmill.cli.running import (
     start_logs,
     tell_unknown_variables,
 )
+from gridmill.cli.table.command import run_file
 
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder of the embedded database and gridmill.toml.")
@@ -32,6 +33,7 @@ app = typer.Typer(
     epilog=_EPILOG,
 )
 app.add_typer(keys.app, name="keys")
+app.command("run", epilog=_EPILOG)(run_file)
 
 
 def _show_version(wanted: bool) -> None:
@@ -54,6 +56,8 @@ def main(
       gridmill serve                     the server; its first start prints an API key
       curl -H "Authorization: Bearer KEY" http://127.0.0.1:8000/api/v2/datasets
       http://127.0.0.1:8000/docs         every call there is
+      gridmill run table.csv --prompt "sector=Which industry?" --out done.csv
+                                         the main job without a server
 
     \b
     With a language model of your choice (OpenAI, Anthropic, Ollama, vLLM, ...):

@@ -37,7 +37,7 @@ def clear_failures() -> Generator[None]:
     """Turn the failures that an operator can mend into a message on standard error and exit 1."""
     import psycopg
 
-    from gridmill.kit.errors import Unavailable
+    from gridmill.kit.errors import GridmillError
     from gridmill.settings import SettingsError
     from gridmill.storage.embedded.errors import EmbeddedPostgresError
     from gridmill.storage.migrate import MigrationError
@@ -50,7 +50,7 @@ def clear_failures() -> Generator[None]:
     except psycopg.OperationalError as error:
         typer.echo(f"gridmill: the database cannot be used: {error}", err=True)
         raise typer.Exit(1) from None
-    except Unavailable as error:
+    except GridmillError as error:
         typer.echo(f"gridmill: {error.message}", err=True)
         raise typer.Exit(1) from None
 

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from tests.acceptance.conftest import connect
-from tests.acceptance.tasks.conftest import CONCURRENCY, FakeModel
 from tests.support.api import Json, ask, end_of, make_dataset, read_grid, read_task, start_bulk
+from tests.support.fake_model import CONCURRENCY, FakeModel
 from tests.support.serving import Served, list_children
 from tests.support.waiting import eventually
 

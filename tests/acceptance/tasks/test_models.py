@@ -8,7 +8,6 @@ import pytest
 import pytest_asyncio
 
 from tests.acceptance.conftest import connect
-from tests.acceptance.tasks.conftest import FakeModel
 from tests.support.api import (
     Json,
     ask,
@@ -19,6 +18,7 @@ from tests.support.api import (
     refuse,
     start_bulk,
 )
+from tests.support.fake_model import FakeModel
 from tests.support.serving import Served
 
 SECTOR: Json = {"name": "sector", "metadata": {"prompt": "The sector of {{company}}"}}

@@ -10,8 +10,8 @@ import pytest
 
 from gridmill.storage.embedded.server import find_running
 from tests.acceptance.conftest import connect
-from tests.acceptance.tasks.conftest import CONCURRENCY, FakeModel
 from tests.support.api import Json, end_of, make_dataset, read_grid, start_bulk
+from tests.support.fake_model import CONCURRENCY, FakeModel
 from tests.support.serving import Served, clean_environment, command
 from tests.support.waiting import eventually
 

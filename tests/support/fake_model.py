@@ -1,14 +1,10 @@
 """A model server that is no model, in a process of its own."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-import pytest
 
 CONCURRENCY = 16
 
@@ -36,26 +32,3 @@ class FakeModel:
             "GRIDMILL_LLM_MODEL": "fake-model",
             "GRIDMILL_LLM_MAX_CONCURRENCY": str(CONCURRENCY),
         }
-
-
-@pytest.fixture
-def make_model() -> Generator[Callable[..., FakeModel]]:
-    """Starts fake model servers with the options of their command line."""
-    started: list[subprocess.Popen[str]] = []
-
-    def make(*options: str) -> FakeModel:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gridmill.providers.llm.fake", *options],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        assert process.stdout is not None
-        return FakeModel(process.stdout.readline().strip())
-
-    yield make
-    for process in started:
-        process.terminate()
-        process.wait(10)
-        assert process.stdout is not None
-        process.stdout.close()
