@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,10 +152,13 @@ def copy_bare(bench: Bench) -> None:
     with bench.connect() as connection:
         connection.execute(sql.SQL("CREATE TABLE bare ({})").format(columns))
         own = time.process_time()
-        with bench.measured() as cost, bench.csv.open("rb") as file:
-            with connection.cursor().copy("COPY bare FROM STDIN (FORMAT csv, HEADER)") as copy:
-                while chunk := file.read(2**18):
-                    copy.write(chunk)
+        with (
+            bench.measured() as cost,
+            bench.csv.open("rb") as file,
+            connection.cursor().copy("COPY bare FROM STDIN (FORMAT csv, HEADER)") as copy,
+        ):
+            while chunk := file.read(2**18):
+                copy.write(chunk)
         bench.bare = cost.cpu + time.process_time() - own
         connection.execute("DROP TABLE bare")
     print(f"bare COPY: {cost.wall:.2f} s, {bench.bare:.2f} CPU-s (the limit's unit)")
@@ -171,7 +174,7 @@ def import_table(bench: Bench) -> None:
         read = _poll(bench, f"/datasources/{bench.source_id}")
     assert read["rowCount"] == ROWS, read
     print(f"source: {cost} = {cost.cpu / bench.bare:.2f} x bare (limit 3)")
-    body = {"type": "data_enrichment", "name": "m", "datasourceId": bench.source_id}
+    body: Table = {"type": "data_enrichment", "name": "m", "datasourceId": bench.source_id}
     body["columns"] = [{"name": "segment", "metadata": {"prompt": "The segment of {{company}}"}}]
     with bench.measured() as cost:
         dataset_id = bench.server.call("POST", "/datasets", json=body)["datasetId"]
@@ -214,7 +217,9 @@ def _read_view(bench: Bench, name: str, path: str, view: Table) -> None:
         paged = _time_calls(lambda at: _page(bench, path, view, at), place)
         cursor = _page(bench, path, view, place)["pagination"]["nextCursor"]
         followed = _time_calls(
-            lambda _, c=cursor: bench.server.call("GET", path, params={**view, **PAGE, "cursor": c}),
+            lambda _, c=cursor: bench.server.call(
+                "GET", path, params={**view, **PAGE, "cursor": c}
+            ),
             place,
         )
         told.append(f"at {place}: page {paged}, cursor {followed}")
@@ -284,7 +289,7 @@ def edit_table(bench: Bench) -> None:
 
 
 @contextmanager
-def _timed(what: str) -> Iterator[None]:
+def _timed(what: str) -> Generator[None]:
     start = time.perf_counter()
     yield
     print(f"{what}: {(time.perf_counter() - start) * 1000:.0f} ms")
