@@ -52,6 +52,19 @@ def command_of(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
+def peak_memory(pid: int) -> int:
+    """Bytes of the largest resident set of `pid` since its start or the last `reset_peak`."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def reset_peak(pid: int) -> None:
+    """Begin to measure the peak of `pid` anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 @dataclass
 class Server:
     """`gridmill serve` in a temporary folder."""

@@ -21,6 +21,7 @@ from tests.support.grid_tables import (
     make_grid,
     page,
     to_number,
+    where,
 )
 
 
@@ -72,12 +73,12 @@ async def test_a_grid_that_is_only_written_keeps_few_marks(
     monkeypatch.setattr("gridmill.storage.grids.tables._MARKS", 10)
     async with module_database.transaction() as tx:
         grid_no = await make_grid(tx, [("a",)])
-        before = await read_version(tx, grid_no)
+        before = await read_version(tx, grid_no, [1])
     for number in range(35):
         async with module_database.transaction() as tx:
             await grids.write_cells(tx, grid_no, [GridWrite(1, 1, str(number))])
     async with module_database.transaction() as tx:
-        assert await read_version(tx, grid_no) == before + 35
+        assert await read_version(tx, grid_no, [1]) == before + 35
         assert await count_marks(tx, grid_no) <= 10
         assert (await grids.get_state(tx, grid_no)).written_at is not None
 
@@ -88,14 +89,14 @@ async def test_writers_do_not_wait_for_one_that_folds_marks(
     monkeypatch.setattr("gridmill.storage.grids.tables._MARKS", 1)
     async with module_database.transaction() as tx:
         grid_no = await make_grid(tx, [("a",), ("b",)])
-        before = await read_version(tx, grid_no)
+        before = await read_version(tx, grid_no, [1])
     async with module_database.transaction() as slow:
         await grids.write_cells(slow, grid_no, [GridWrite(1, 1, "x")])
         async with module_database.transaction() as quick:
             await quick.execute("SET LOCAL lock_timeout = '200ms'")
             await grids.write_cells(quick, grid_no, [GridWrite(2, 1, "y")])
     async with module_database.transaction() as tx:
-        assert await read_version(tx, grid_no) == before + 2
+        assert await read_version(tx, grid_no, [1]) == before + 2
 
 
 @HYPOTHESIS
@@ -249,10 +250,127 @@ async def test_a_view_is_kept_until_the_next_write(module_database: Database) ->
 async def test_the_version_grows_through_folding(module_database: Database) -> None:
     async with module_database.transaction() as tx:
         grid_no = await make_grid(tx, [("a",)])
-        before = await read_version(tx, grid_no)
+        before = await read_version(tx, grid_no, [1])
         for _ in range(5):
             await grids.mark_write(tx, grid_no)
-        assert await read_version(tx, grid_no) == before + 5
+        assert await read_version(tx, grid_no, [1]) == before + 5
         await fold_marks(tx, grid_no)
-        assert await read_version(tx, grid_no) == before + 5
+        assert await read_version(tx, grid_no, [1]) == before + 5
         assert (await grids.get_state(tx, grid_no)).written_at is not None
+
+
+_PLACES = st.tuples(st.integers(1, 6), st.integers(1, 3))
+_WRITES = st.one_of(
+    st.tuples(st.just("write"), _PLACES, st.sampled_from([None, "a", "b", "1", "-2", "30"])),
+    st.tuples(st.just("mark"), _PLACES, st.sampled_from(["ok", "error"])),
+    st.tuples(st.just("insert"), _PLACES, st.sampled_from(["a", "7"])),
+    st.tuples(st.just("delete"), _PLACES, st.none()),
+    st.tuples(st.just("fold"), _PLACES, st.none()),
+)
+
+
+async def check_views(
+    tx: Tx, grid_no: int, rows: dict[int, list[str | None]], statuses: dict[int, str]
+) -> None:
+    by_size = [n for n in rows if to_number(rows[n][1] or "") is not None]
+    by_size.sort(key=lambda n: to_number(rows[n][1] or "") or 0)
+    by_size += [n for n in rows if n not in by_size]
+    query = PageQuery(1, 20)
+    assert await page(tx, grid_no, query, sort=Sort(NUMBER)) == by_size
+    named = [n for n in rows if rows[n][0] == "a"]
+    assert await page(tx, grid_no, query, where=where("name = 'a'")) == named
+    either = [n for n in by_size if rows[n][0] != "a" or rows[n][2] is None]
+    assert either == await page(
+        tx, grid_no, query, sort=Sort(NUMBER), where=where("name != 'a' or day is empty")
+    )
+    failed = [n for n in rows if statuses.get(n) == "error"]
+    assert failed == await page(tx, grid_no, query, where=grids.has_status([3], "error"))
+
+
+@HYPOTHESIS
+@given(steps=st.lists(_WRITES, max_size=12))
+async def test_pages_of_a_view_agree_with_a_list_after_any_writes(
+    module_database: Database, steps: list[tuple[str, tuple[int, int], str | None]]
+) -> None:
+    rows: dict[int, list[str | None]] = {n: [str(n % 3), str(9 - n), None] for n in range(1, 6)}
+    statuses: dict[int, str] = {}
+
+    with pytest.raises(Rollback):
+        async with module_database.transaction() as tx:
+            grid_no = await make_grid(tx, [tuple(row) for row in rows.values()])
+            await check_views(tx, grid_no, rows, statuses)
+            last = 5
+            for kind, (row_no, physical), value in steps:
+                if kind == "write":
+                    write = GridWrite(row_no, physical, value)
+                    await grids.write_cells(tx, grid_no, [write])
+                    if row_no in rows:
+                        rows[row_no][physical - 1] = value
+                        if physical == 3:
+                            statuses.pop(row_no, None)
+                elif kind == "mark":
+                    metadata = {"status": value}
+                    write = GridWrite(row_no, physical, None, True, metadata)
+                    await grids.write_cells(tx, grid_no, [write])
+                    if row_no in rows and physical == 3:
+                        statuses[row_no] = str(value)
+                elif kind == "insert":
+                    await grids.insert_rows(tx, grid_no, [physical], [[value]])
+                    last += 1
+                    rows[last] = [value if n == physical else None for n in (1, 2, 3)]
+                elif kind == "delete":
+                    await grids.delete_rows(tx, grid_no, [row_no])
+                    rows.pop(row_no, None)
+                    statuses.pop(row_no, None)
+                else:
+                    await fold_marks(tx, grid_no)
+                await check_views(tx, grid_no, rows, statuses)
+            raise Rollback
+
+
+async def test_a_view_stays_while_other_columns_are_written(module_database: Database) -> None:
+    async def open_views(grid_no: int) -> list[int]:
+        async with module_database.transaction() as tx:
+            await page(tx, grid_no, PageQuery(1, 3), sort=Sort(TEXT), where=where("size > 2"))
+        async with module_database.transaction() as tx:
+            cursor = await tx.execute(
+                "SELECT version FROM grid_views WHERE grid_no = %s ORDER BY version", [grid_no]
+            )
+            return [row[0] for row in await cursor.fetchall()]
+
+    async with module_database.transaction() as tx:
+        grid_no = await make_grid(tx, [(str(i), str(i)) for i in range(10)])
+    assert len(await open_views(grid_no)) == 1
+    async with module_database.transaction() as tx:
+        await grids.write_cells(tx, grid_no, [GridWrite(1, 3, "2020-01-01")])
+    assert len(await open_views(grid_no)) == 1
+    async with module_database.transaction() as tx:
+        await fold_marks(tx, grid_no)
+    assert len(await open_views(grid_no)) == 1
+    for change in (1, 2):
+        async with module_database.transaction() as tx:
+            await grids.write_cells(tx, grid_no, [GridWrite(1, change, "5")])
+        assert len(await open_views(grid_no)) == 1 + change
+    async with module_database.transaction() as tx:
+        await grids.insert_rows(tx, grid_no, [3], [[None]])
+    assert len(await open_views(grid_no)) == 4
+
+
+async def test_marks_that_older_code_folds_never_bring_a_version_back(
+    module_database: Database,
+) -> None:
+    async with module_database.transaction() as tx:
+        grid_no = await make_grid(tx, [("a", "1")])
+        seen = [await read_version(tx, grid_no, [1, 2])]
+        for _ in range(3):
+            await grids.write_cells(tx, grid_no, [GridWrite(1, k, "x") for k in (1, 2, 3)])
+            seen.append(await read_version(tx, grid_no, [1, 2]))
+            await tx.execute(
+                "WITH gone AS (DELETE FROM grid_writes WHERE grid_no = %s RETURNING 1) "
+                "UPDATE grids SET version = version + (SELECT count(*) FROM gone) "
+                "WHERE grid_no = %s",
+                [grid_no, grid_no],
+            )
+            await grids.write_cells(tx, grid_no, [GridWrite(1, 1, "y")])
+            seen.append(await read_version(tx, grid_no, [1, 2]))
+    assert seen == sorted(set(seen))

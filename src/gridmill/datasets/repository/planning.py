@@ -9,6 +9,11 @@ from gridmill.datasets.model import Column, Dataset, PlannedBatch
 from gridmill.storage.database import Tx
 from gridmill.storage.grids import is_empty, table
 
+# Ten thousand jobs take three seconds to enqueue, and as many to look through; a batch of four
+# times the rows is no worse to repeat after a crash, since answers that were paid for are stored.
+_BATCHES = 5_000
+_GROWTH = 4
+
 
 async def plan_rows(
     tx: Tx,
@@ -20,7 +25,10 @@ async def plan_rows(
     cells: Sequence[tuple[int, int]] | None = None,
     row_nos: Sequence[int] | None = None,
 ) -> tuple[list[PlannedBatch], int]:
-    """Batches of `batch_size` rows with cells to fill, and the number of selected cells."""
+    """Batches of `batch_size` rows with cells to fill, and the number of selected cells.
+
+    Batches grow, up to the fourfold, where there would be more than 5,000 of them.
+    """
     source, params, chosen = _narrow(table(dataset.grid_no), targets, cells, row_nos)
     wanted = [
         sql.SQL("({} AND {})").format(one, is_empty(target.physical, "g")) if only_empty else one
@@ -30,14 +38,22 @@ async def plan_rows(
         sql.SQL(
             "WITH counted AS MATERIALIZED (SELECT g.row_no, {picked} AS picked, {cells} AS cells "
             "FROM {source}), "
-            "numbered AS (SELECT row_no, cells, "
-            "(row_number() OVER (ORDER BY row_no) - 1) / %s AS batch FROM counted WHERE cells > 0) "
+            "sized AS MATERIALIZED (SELECT least(greatest((count(*) + {most} - 1) / {most}, "
+            "%(size)s), %(size)s * {growth}) AS size FROM counted WHERE cells > 0), "
+            "numbered AS (SELECT row_no, cells, (row_number() OVER (ORDER BY row_no) - 1) / "
+            "(SELECT size FROM sized) AS batch FROM counted WHERE cells > 0) "
             "SELECT min(row_no), max(row_no), count(*), sum(cells)::bigint, "
             "(SELECT sum(picked)::bigint FROM counted) FROM numbered GROUP BY batch "
             "UNION ALL SELECT NULL, NULL, 0, 0, (SELECT coalesce(sum(picked), 0)::bigint "
             "FROM counted) WHERE NOT EXISTS (SELECT 1 FROM numbered) ORDER BY 1"
-        ).format(picked=_sum(chosen), cells=_sum(wanted), source=source),
-        [*params, batch_size],
+        ).format(
+            picked=_sum(chosen),
+            cells=_sum(wanted),
+            source=source,
+            most=sql.Literal(_BATCHES),
+            growth=sql.Literal(_GROWTH),
+        ),
+        {**params, "size": batch_size},
     )
     batches: list[PlannedBatch] = []
     selected = 0
@@ -53,17 +69,17 @@ def _narrow(
     targets: Sequence[Column],
     cells: Sequence[tuple[int, int]] | None,
     row_nos: Sequence[int] | None,
-) -> tuple[sql.Composable, list[Any], list[sql.Composable]]:
+) -> tuple[sql.Composable, dict[str, Any], list[sql.Composable]]:
     """Where rows are taken from, its parameters, and for each target whether it is selected."""
     if cells is not None:
         source = sql.SQL(
             "{} g JOIN (SELECT s.row_no AS picked_row, array_agg(s.column_no) AS picked "
-            "FROM unnest(%s::bigint[], %s::int[]) AS s (row_no, column_no) GROUP BY 1) p "
+            "FROM unnest(%(rows)s::bigint[], %(columns)s::int[]) AS s (row_no, column_no) GROUP BY 1) p "
             "ON p.picked_row = g.row_no"
         ).format(grid)
         return (
             source,
-            [[row_no for row_no, _ in cells], [number for _, number in cells]],
+            {"rows": [row_no for row_no, _ in cells], "columns": [number for _, number in cells]},
             [
                 sql.SQL("({} = ANY(p.picked))").format(sql.Literal(target.column_no))
                 for target in targets
@@ -72,11 +88,11 @@ def _narrow(
     everywhere: list[sql.Composable] = [sql.SQL("true")] * len(targets)
     if row_nos is not None:
         source = sql.SQL(
-            "{} g JOIN (SELECT DISTINCT unnest(%s::bigint[]) AS picked_row) p "
+            "{} g JOIN (SELECT DISTINCT unnest(%(rows)s::bigint[]) AS picked_row) p "
             "ON p.picked_row = g.row_no"
         ).format(grid)
-        return source, [list(row_nos)], everywhere
-    return sql.SQL("{} g").format(grid), [], everywhere
+        return source, {"rows": list(row_nos)}, everywhere
+    return sql.SQL("{} g").format(grid), {}, everywhere
 
 
 def _sum(tests: Sequence[sql.Composable]) -> sql.Composed:

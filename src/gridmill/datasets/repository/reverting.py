@@ -192,5 +192,5 @@ async def _apply_changes(tx: Tx, dataset: Dataset, target: Column, writer: Write
         )
     )
     if cursor.rowcount:
-        await mark_write(tx, dataset.grid_no)
+        await mark_write(tx, dataset.grid_no, [target.physical])
     return cursor.rowcount

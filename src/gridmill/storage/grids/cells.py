@@ -88,7 +88,7 @@ async def write_cells(
             update, _returned(patch), _tell_changes(patch), journal.insert
         )
         await tx.execute(statement, [*patch.params, *journal.params])
-    await mark_write(tx, grid_no)
+    await mark_write(tx, grid_no, patch.physicals)
     return patch.count
 
 

@@ -24,10 +24,11 @@ class GridColumn:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A boolean SQL expression over the columns of a grid, and its parameters in order."""
+    """A boolean SQL expression, its parameters in order, and the physical columns that it reads."""
 
     sql: sql.Composable
     params: tuple[Any, ...] = field(default=())
+    physicals: frozenset[int] = field(default=frozenset())
 
 
 _NUMERIC = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
@@ -58,7 +59,8 @@ def is_empty(physical: int, alias: str | None = None) -> sql.Composed:
 def any_empty(physicals: Sequence[int]) -> Condition:
     """Whether a row has an empty cell in one of these columns; none has in no column."""
     tests = [is_empty(physical) for physical in physicals] or [sql.SQL("false")]
-    return Condition(sql.SQL("({})").format(sql.SQL(" OR ").join(tests)))
+    joined = sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
+    return Condition(joined, physicals=frozenset(physicals))
 
 
 def typed(expression: sql.Composable, data_type: DataType) -> sql.Composed:
@@ -98,7 +100,7 @@ def has_status(physicals: Sequence[int], status: str) -> Condition:
         for physical in physicals
     ]
     joined = sql.SQL("coalesce(m IS NOT NULL AND ({}), false)").format(sql.SQL(" OR ").join(tests))
-    return Condition(joined, (status,) * len(tests))
+    return Condition(joined, (status,) * len(tests), frozenset(physicals))
 
 
 def both(left: Condition | None, right: Condition | None) -> Condition | None:
@@ -106,5 +108,7 @@ def both(left: Condition | None, right: Condition | None) -> Condition | None:
     if left is None or right is None:
         return left or right
     return Condition(
-        sql.SQL("({} AND {})").format(left.sql, right.sql), (*left.params, *right.params)
+        sql.SQL("({} AND {})").format(left.sql, right.sql),
+        (*left.params, *right.params),
+        left.physicals | right.physicals,
     )

@@ -5,6 +5,7 @@ column's type, satisfies no comparison but `!=`, and `not` is plain negation.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import LiteralString
 
 from psycopg import sql
@@ -45,10 +46,10 @@ def _compile(node: Node, columns: Mapping[str, GridColumn]) -> Condition:
         case Or(parts):
             return _join(" OR ", [_compile(part, columns) for part in parts])
         case Not(part):
-            inner = _compile(part, columns)
-            return Condition(sql.SQL("(NOT {})").format(inner.sql), inner.params)
+            return _negate(_compile(part, columns))
         case Empty(name):
-            return Condition(is_empty(columns[name].physical))
+            physical = columns[name].physical
+            return Condition(is_empty(physical), physicals=frozenset({physical}))
         case In(name, literals):
             return _match_any(columns[name], literals)
         case Compare(name, (Op.CONTAINS | Op.STARTSWITH) as op, literal):
@@ -57,15 +58,18 @@ def _compile(node: Node, columns: Mapping[str, GridColumn]) -> Condition:
             return _guard(target, expression, (literal.text,))
         case Compare(name, op, literal):
             found = _compare(columns[name], _OPERATORS[op], literal)
-            if op is Op.NE:
-                return Condition(sql.SQL("(NOT {})").format(found.sql), found.params)
-            return found
+            return _negate(found) if op is Op.NE else found
 
 
 def _join(word: LiteralString, conditions: Sequence[Condition]) -> Condition:
     joined = sql.SQL(word).join([condition.sql for condition in conditions])
     params = tuple(param for condition in conditions for param in condition.params)
-    return Condition(sql.SQL("({})").format(joined), params)
+    physicals = frozenset[int]().union(*(condition.physicals for condition in conditions))
+    return Condition(sql.SQL("({})").format(joined), params, physicals)
+
+
+def _negate(condition: Condition) -> Condition:
+    return replace(condition, sql=sql.SQL("(NOT {})").format(condition.sql))
 
 
 def _compare(target: GridColumn, operator: sql.SQL, literal: Literal) -> Condition:
@@ -93,7 +97,7 @@ def _guard(target: GridColumn, expression: sql.Composable, params: tuple[object,
     guarded = sql.SQL("(NOT {} AND coalesce({}, false))").format(
         is_empty(target.physical), expression
     )
-    return Condition(guarded, params)
+    return Condition(guarded, params, frozenset({target.physical}))
 
 
 def _widen(text: str, data_type: DataType) -> str:

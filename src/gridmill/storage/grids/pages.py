@@ -2,7 +2,8 @@
 
 Plain order: a position is a row number until the first delete; then the block directory says
 where it is. Sorted or filtered: the ordered row numbers are taken down once (4 bytes a row) and
-kept for as long as nothing is written, so that every further page is a slice.
+kept until a column that it was made by is written, or rows come or go, so that every further page
+is a slice.
 """
 
 import hashlib
@@ -154,8 +155,15 @@ def _hash_query(sort: Sort | None, where: Condition | None) -> bytes:
     facts = [
         [sort.by.physical, sort.by.data_type, sort.descending] if sort else None,
         [where.sql.as_string(None), [str(p) for p in where.params]] if where else None,
+        # Also tells these views from those of before, whose versions counted all writes.
+        sorted(_list_columns(sort, where)),
     ]
     return hashlib.sha256(dump_json(facts)).digest()
+
+
+def _list_columns(sort: Sort | None, where: Condition | None) -> frozenset[int]:
+    read = frozenset[int]() if where is None else where.physicals
+    return read if sort is None else read | {sort.by.physical}
 
 
 async def _open_view(
@@ -163,7 +171,7 @@ async def _open_view(
 ) -> _View:
     # The version is read before the rows: a write in between can only make the view newer than
     # its name says, never staler.
-    version = await read_version(tx, grid_no)
+    version = await read_version(tx, grid_no, _list_columns(sort, where))
     view = await _find_view(tx, grid_no, key, version)
     if view is not None:
         return view

@@ -5,7 +5,7 @@ holds the metadata of cells, keyed by physical column number. Physical numbers a
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -105,7 +105,7 @@ async def drop_column(tx: Tx, grid_no: int, physical: int) -> None:
     await _alter(
         tx, sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(table(grid_no), column(physical))
     )
-    await mark_write(tx, grid_no)
+    await mark_write(tx, grid_no, [physical])
 
 
 async def archive_column(tx: Tx, grid_no: int, physical: int) -> int:
@@ -146,27 +146,31 @@ async def count_rows(tx: Tx, grid_no: int) -> int:
     return (await get_state(tx, grid_no)).row_count
 
 
-async def mark_write(tx: Tx, grid_no: int) -> None:
-    """Say that the grid changed: cached views of it are stale from this transaction's commit on.
+async def mark_write(tx: Tx, grid_no: int, physicals: Collection[int] | None = None) -> None:
+    """Say what changed: cells of these columns, or (`None`) which rows there are.
 
+    Views that read such a column, or all of them, are stale from this transaction's commit on.
     Many marks are folded now and then; a write of cells never waits for another that does so.
     """
     cursor = await tx.execute(
-        "WITH marked AS (INSERT INTO grid_writes (grid_no) VALUES (%s)) SELECT count(*) FROM "
+        "WITH marked AS (INSERT INTO grid_writes (grid_no, physical) "
+        "SELECT %s, unnest(%s::int[])) SELECT count(*) FROM "
         "(SELECT 1 FROM grid_writes WHERE grid_no = %s LIMIT %s) m",
-        [grid_no, grid_no, _MARKS],
+        [grid_no, [None] if physicals is None else list(physicals), grid_no, _MARKS],
     )
     row = await cursor.fetchone()
     if row is not None and row[0] >= _MARKS:
         await fold_marks(tx, grid_no)
 
 
-async def read_version(tx: Tx, grid_no: int) -> int:
-    """A number that grows with every committed write."""
+async def read_version(tx: Tx, grid_no: int, physicals: Collection[int]) -> int:
+    """A number that grows with every committed write to these columns, and to the set of rows."""
     cursor = await tx.execute(
-        "SELECT version + (SELECT count(*) FROM grid_writes w WHERE w.grid_no = g.grid_no) "
-        "FROM grids g WHERE grid_no = %s",
-        [grid_no],
+        "SELECT version + (SELECT count(*) FROM grid_writes w WHERE w.grid_no = g.grid_no "
+        "AND (physical IS NULL OR physical = ANY(%(physicals)s))) + (SELECT "
+        "coalesce(sum(writes), 0)::bigint FROM grid_column_writes c WHERE c.grid_no = g.grid_no "
+        "AND physical = ANY(%(physicals)s)) FROM grids g WHERE grid_no = %(grid)s",
+        {"grid": grid_no, "physicals": list(physicals)},
     )
     row = await cursor.fetchone()
     return row[0] if row else 0
@@ -180,10 +184,13 @@ async def fold_marks(tx: Tx, grid_no: int) -> None:
     if await cursor.fetchone() is None:
         return
     await tx.execute(
-        "WITH gone AS (DELETE FROM grid_writes WHERE grid_no = %s RETURNING at) "
-        "UPDATE grids SET version = version + (SELECT count(*) FROM gone), "
-        "written_at = greatest(written_at, (SELECT max(at) FROM gone)) WHERE grid_no = %s",
-        [grid_no, grid_no],
+        "WITH gone AS (DELETE FROM grid_writes WHERE grid_no = %(grid)s RETURNING physical, at), "
+        "counted AS (INSERT INTO grid_column_writes AS c (grid_no, physical, writes) "
+        "SELECT %(grid)s, physical, count(*) FROM gone WHERE physical IS NOT NULL GROUP BY 2 "
+        "ON CONFLICT (grid_no, physical) DO UPDATE SET writes = c.writes + excluded.writes) "
+        "UPDATE grids SET version = version + (SELECT count(*) FROM gone WHERE physical IS NULL), "
+        "written_at = greatest(written_at, (SELECT max(at) FROM gone)) WHERE grid_no = %(grid)s",
+        {"grid": grid_no},
     )
 
 
