@@ -9,8 +9,8 @@ from gridmill.datasets.model import Column, Dataset, PlannedBatch
 from gridmill.storage.database import Tx
 from gridmill.storage.grids import is_empty, table
 
-# Ten thousand jobs take three seconds to enqueue, and as many to look through; a batch of four
-# times the rows is no worse to repeat after a crash, since answers that were paid for are stored.
+# So that a task's jobs stay few whatever its size; a batch of four times the rows is no worse to
+# repeat after a crash, since answers that were paid for are stored.
 _BATCHES = 5_000
 _GROWTH = 4
 
