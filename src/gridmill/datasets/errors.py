@@ -69,6 +69,12 @@ class RowQuotaExceeded(GridmillError):
         )
 
 
+class RowLimitExceeded(Unprocessable):
+    """422: more rows than the format of an export can hold."""
+
+    code = "ROW_LIMIT_EXCEEDED"
+
+
 class ValueMismatch(Unprocessable):
     """A record of a source cannot be taken: a value does not fit the column it would come into."""
 

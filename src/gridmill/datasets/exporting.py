@@ -19,11 +19,19 @@ import orjson
 
 from gridmill.auth import service as auth
 from gridmill.auth.model import Link
-from gridmill.datasets.errors import DatasetNotFound
+from gridmill.datasets.errors import DatasetNotFound, RowLimitExceeded
 from gridmill.datasets.model import Column, Dataset, Row
 from gridmill.datasets.repository import datasets as repository
 from gridmill.datasets.repository import exports
 from gridmill.datasets.rows import to_row
+from gridmill.datasets.tabular_files import (
+    XLSX_ROWS,
+    Extras,
+    ParquetMaker,
+    XlsxMaker,
+    stream_file,
+    too_many_for_xlsx,
+)
 from gridmill.datasets.views import choose_columns, compile_where
 from gridmill.datasets.wire import metadata_to_wire, value_writer
 from gridmill.kit.clock import now
@@ -35,7 +43,13 @@ from gridmill.storage.database import Database, Tx
 LINK_KIND = "export"
 _PAGE_ROWS = 1_000
 _PLAIN_NUMBER = re.compile(grids.PLAIN_NUMBER)
-_CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
+_CONTENT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_MAKERS = {"parquet": ParquetMaker, "xlsx": XlsxMaker}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +79,10 @@ async def create_export(
 
     Raises:
         InvalidSelection, InvalidFilter.
+        RowLimitExceeded: more rows than a sheet holds.
     """
+    if file_format == "xlsx" and filter_text is None and dataset.row_count > XLSX_ROWS:
+        raise RowLimitExceeded(too_many_for_xlsx())
     columns = await repository.list_columns(tx, dataset.dataset_id)
     chosen = choose_columns(dataset, columns, column_ids)
     compile_where(columns, filter_text)
@@ -105,18 +122,26 @@ async def open_export(database: Database, link: Link) -> Download:
     if spec.columns is not None:
         by_number = {column.column_no: column for column in columns}
         chosen = [by_number[number] for number in spec.columns if number in by_number]
-    head, encode = (
-        _make_csv(chosen, spec)
-        if spec.format == "csv"
-        else (b"", _make_jsonl(dataset, chosen, spec))
+    return Download(
+        found.file_name, _CONTENT_TYPES[spec.format], _write_file(database, dataset, chosen, spec)
     )
+
+
+def _write_file(
+    database: Database, dataset: Dataset, chosen: Sequence[Column], spec: ExportSpec
+) -> AsyncIterator[bytes]:
     if spec.format == "csv" and not spec.include_metadata and len(chosen) > 1:
-        chunks = _stream_plain_csv(database, dataset, chosen, filter_text=spec.filter, head=head)
-    else:
-        chunks = _stream(
-            database, dataset, chosen, filter_text=spec.filter, head=head, encode=encode
+        head = _write_csv([[escape_formula(column.name) for column in chosen]])
+        return _stream_plain_csv(database, dataset, chosen, filter_text=spec.filter, head=head)
+    pages = _read_pages(database, dataset, chosen, filter_text=spec.filter)
+    if spec.format in _MAKERS:
+        make, names = _MAKERS[spec.format], _name_extras(chosen, spec)
+        return stream_file(
+            pages, lambda folder: make(folder, chosen, names, _make_extras(chosen, spec))
         )
-    return Download(found.file_name, _CONTENT_TYPES[spec.format], chunks)
+    if spec.format == "csv":
+        return _encode(pages, *_make_csv(chosen, spec))
+    return _encode(pages, b"", _make_jsonl(dataset, chosen, spec))
 
 
 async def _stream_plain_csv(
@@ -152,17 +177,9 @@ async def _stream_plain_csv(
             raise DatasetNotFound
 
 
-async def _stream(
-    database: Database,
-    dataset: Dataset,
-    chosen: Sequence[Column],
-    *,
-    filter_text: str | None,
-    head: bytes,
-    encode: Encode,
-) -> AsyncIterator[bytes]:
-    if head:
-        yield head
+async def _read_pages(
+    database: Database, dataset: Dataset, chosen: Sequence[Column], *, filter_text: str | None
+) -> AsyncIterator[Sequence[Row]]:
     numbers = [column.column_no for column in chosen]
     first = 1
     while True:
@@ -183,10 +200,19 @@ async def _stream(
             rows = [to_row(present, row) for row in found]
             if len(present) < len(numbers):
                 rows = [_fill(row, numbers) for row in rows]
-            yield encode(rows)
+            yield rows
         if len(found) < _PAGE_ROWS:
             return
         first = found[-1].row_no + 1
+
+
+async def _encode(
+    pages: AsyncIterator[Sequence[Row]], head: bytes, encode: Encode
+) -> AsyncIterator[bytes]:
+    if head:
+        yield head
+    async for rows in pages:
+        yield encode(rows)
 
 
 def _fill(row: Row, numbers: Sequence[int]) -> Row:
@@ -204,23 +230,38 @@ def escape_formula(text: str) -> str:
 
 
 def _make_csv(columns: Sequence[Column], spec: ExportSpec) -> tuple[bytes, Encode]:
-    head = [escape_formula(column.name) for column in columns]
-    if spec.include_metadata:
-        for column in columns:
-            name = escape_formula(column.name)
-            head += [f"{name} (status)", f"{name} (confidence)", f"{name} (sources)"]
+    names = [*(column.name for column in columns), *_name_extras(columns, spec)]
+    extras = _make_extras(columns, spec)
 
     def encode(rows: Sequence[Row]) -> bytes:
-        return _write_csv(_to_cells(row) for row in rows)
+        return _write_csv(
+            [
+                *(escape_formula(row.values[column.column_no] or "") for column in columns),
+                *extras(row),
+            ]
+            for row in rows
+        )
 
-    def _to_cells(row: Row) -> list[str]:
-        cells = [escape_formula(row.values[column.column_no] or "") for column in columns]
-        if spec.include_metadata:
-            for column in columns:
-                cells += _write_csv_metadata(row.metadata.get(column.column_no))
-        return cells
+    return _write_csv([list(map(escape_formula, names))]), encode
 
-    return _write_csv([head]), encode
+
+def _name_extras(columns: Sequence[Column], spec: ExportSpec) -> list[str]:
+    if not spec.include_metadata:
+        return []
+    parts = ("status", "confidence", "sources")
+    return [f"{column.name} ({part})" for column in columns for part in parts]
+
+
+def _make_extras(columns: Sequence[Column], spec: ExportSpec) -> Extras:
+    """A row's metadata as texts, under the names of `_name_extras`."""
+
+    def extras(row: Row) -> list[str]:
+        if not spec.include_metadata:
+            return []
+        found = (_write_csv_metadata(row.metadata.get(column.column_no)) for column in columns)
+        return [text for texts in found for text in texts]
+
+    return extras
 
 
 def _write_csv_metadata(metadata: Mapping[str, Any] | None) -> list[str]:

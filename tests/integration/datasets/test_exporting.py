@@ -1,12 +1,18 @@
 import csv
 import io
 import re
-from datetime import UTC, datetime, timedelta
+import tempfile
+import zipfile
+from collections.abc import AsyncGenerator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
+import duckdb
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from python_calamine import CalamineWorkbook
 
 from gridmill.auth import service as auth
 from gridmill.datasets import service
@@ -85,6 +91,107 @@ async def test_a_transfer_breaks_off_when_its_dataset_is_deleted(
     with pytest.raises((psycopg.Error, DatasetNotFound)):
         async for _ in chunks:
             pass
+
+
+TYPED = {
+    "id": DataType.TEXT,
+    "n": DataType.INTEGER,
+    "x": DataType.NUMBER,
+    "yes": DataType.BOOLEAN,
+    "day": DataType.DATE,
+    "at": DataType.DATETIME,
+}
+ROWS: list[list[str | None]] = [
+    ["00123", "7", "2.5", "true", "2026-01-31", "2026-01-31T12:30:00Z"],
+    ["=1+1", "-3", "-0.25", "false", "1850-05-06", "2026-01-31T12:30:00+02:00"],
+    ['a "b",\nc', None, None, None, None, None],
+]
+
+
+read = datetime.fromisoformat
+
+
+async def download_typed(
+    world: World, file_format: str, folder: Path, rows: list[list[str | None]]
+) -> Path:
+    source = await world.add_source(TYPED, rows)
+    dataset = await world.create(sources=[source])
+    download = await open_export(world, dataset, file_format=file_format)
+    file = folder / f"out.{file_format}"
+    file.write_bytes(b"".join([chunk async for chunk in download.chunks]))
+    return file
+
+
+def read_parquet(file: Path) -> tuple[list[str], list[tuple[object, ...]]]:
+    with duckdb.connect() as database:
+        found = database.execute(f"SELECT * FROM read_parquet('{file}')")
+        return [str(column[1]) for column in found.description], found.fetchall()
+
+
+async def test_a_parquet_file_has_the_types_of_its_columns(world: World, tmp_path: Path) -> None:
+    types, rows = read_parquet(await download_typed(world, "parquet", tmp_path, ROWS))
+    assert types == ["VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP"]
+    assert rows[0] == ("00123", 7, 2.5, True, date(2026, 1, 31), read("2026-01-31T12:30:00"))
+    assert rows[1][5] == read("2026-01-31T10:30:00")
+    assert rows[2] == ('a "b",\nc', None, None, None, None, None)
+
+
+async def test_an_integer_beyond_64_bits_makes_its_parquet_column_text(
+    world: World, tmp_path: Path
+) -> None:
+    big = str(2**70)
+    rows: list[list[str | None]] = [["a", big, *[None] * 4], ["b", "1", *[None] * 4]]
+    types, found = read_parquet(await download_typed(world, "parquet", tmp_path, rows))
+    assert types[1] == "VARCHAR"
+    assert [row[1] for row in found] == [big, "1"]
+
+
+async def test_an_empty_dataset_makes_files_with_a_header_alone(
+    world: World, tmp_path: Path
+) -> None:
+    types, rows = read_parquet(await download_typed(world, "parquet", tmp_path, []))
+    assert (len(types), rows) == (6, [])
+    sheet = read_sheet(await download_typed(world, "xlsx", tmp_path, []))
+    assert sheet == [list(TYPED)]
+
+
+def read_sheet(file: Path) -> list[list[object]]:
+    book = CalamineWorkbook.from_path(file)
+    return [list(row) for row in book.get_sheet_by_index(0).to_python()]
+
+
+async def test_a_sheet_has_numbers_dates_and_texts_and_no_formula(
+    world: World, tmp_path: Path
+) -> None:
+    long_id = "12345678901234567"
+    rows = [*ROWS, ["'x", long_id, *[None] * 4]]
+    file = await download_typed(world, "xlsx", tmp_path, rows)
+    sheet = read_sheet(file)
+    assert sheet[0] == list(TYPED)
+    assert sheet[1] == [
+        *("00123", 7, 2.5, True),
+        date(2026, 1, 31),
+        read("2026-01-31T12:30:00"),
+    ]
+    assert sheet[2][:5] == ["=1+1", -3, -0.25, False, "1850-05-06"]
+    assert sheet[2][5] == read("2026-01-31T10:30:00")
+    assert sheet[3][0] == 'a "b",\nc'
+    assert sheet[4][:2] == ["'x", long_id]
+    with zipfile.ZipFile(file) as archive:
+        assert b"<f>" not in archive.read("xl/worksheets/sheet1.xml")
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "xlsx"])
+async def test_an_export_that_nobody_reads_to_its_end_leaves_no_file(
+    world: World, file_format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    download = await open_export(world, await make(world, 2_500), file_format=file_format)
+    assert await anext(download.chunks)
+    assert list(tmp_path.iterdir()) != []
+    assert isinstance(download.chunks, AsyncGenerator)
+    await download.chunks.aclose()
+    assert list(tmp_path.iterdir()) == []
 
 
 @settings(

@@ -13,7 +13,13 @@ import orjson
 from gridmill.cli.running import CommandFailed
 
 DEFAULT_COLUMN = "answer"
-FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FORMATS = {
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".xlsx": "xlsx",
+}
 """Formats of the finished file by the ending of its name."""
 
 # A name without spaces, or any in double quotes, before the first "=". A question that holds a

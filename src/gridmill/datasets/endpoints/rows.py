@@ -9,6 +9,7 @@ from gridmill.datasets.endpoints.datasets import limits_of, load_dataset
 from gridmill.datasets.errors import (
     DatasetLocked,
     DatasetNotFound,
+    RowLimitExceeded,
     RowNotFound,
     RowQuotaExceeded,
 )
@@ -129,15 +130,15 @@ async def delete_row(call: CallDep, dataset_id: str, row_id: str) -> Response:
         scope="read",
         body=ExportCreate,
         reply=ExportReply,
-        errors=(DatasetNotFound, InvalidFilter, InvalidSelection),
+        errors=(DatasetNotFound, InvalidFilter, InvalidSelection, RowLimitExceeded),
     ),
 )
 async def export_dataset(call: CallDep, dataset_id: str) -> Response:
-    """Sign a link to a CSV or JSON Lines file of the dataset, made while it is fetched.
+    """Sign a link to a CSV, JSON Lines, Parquet or XLSX file of the dataset, made while it is fetched.
 
     In a CSV a text that a spreadsheet would run as a formula gets an apostrophe before it (a plain
     number with a sign does not). `includeMetadata` adds status, confidence and sources of each column in
-    CSV, and turns a line of JSON into `{rowId, values, metadata}`. Rows are each whole; a cell
+    a table, and turns a line of JSON into `{rowId, values, metadata}`. Rows are each whole; a cell
     that changes while the file streams may be in it as it was or as it is.
     """
     tx, dataset = await load_dataset(call, dataset_id)
