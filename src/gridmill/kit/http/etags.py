@@ -1,8 +1,8 @@
 """Entity tags and preconditions (RFC 9110, sections 8.8.3 and 13).
 
 A tag is a hash of the JSON that it stands for, so it changes exactly when that does. An endpoint
-that changes something tagged asks `call_has_precondition` first, takes its lock, reads what
-is there *now*, and gives it to `check_match`: of two changes with one tag the second finds another.
+that changes something tagged asks `has_precondition` first, takes its lock, reads what is there
+*now*, and gives it to `check_match`: of two changes with one tag the second finds another.
 """
 
 import hashlib
