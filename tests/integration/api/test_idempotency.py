@@ -1,6 +1,7 @@
 """One effect a key: over repeats, other calls, simultaneous calls and calls that broke off."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from uuid import uuid4
 import httpx2
 import psycopg
 import pytest
+from starlette.types import ASGIApp, Message
+from starlette.types import Scope as AsgiScope
 
 from gridmill.api.app import create_app
 from gridmill.api.routes import API_PREFIX
@@ -164,7 +167,7 @@ class Gate:
 
 
 @asynccontextmanager
-async def _open_process(url: str, folder: Path, gate: Gate) -> AsyncGenerator[httpx2.AsyncClient]:
+async def _open_app(url: str, folder: Path, gate: Gate) -> AsyncGenerator[ASGIApp]:
     """An API of its own on the database, as another process would have it."""
     router = make_router()
 
@@ -180,7 +183,12 @@ async def _open_process(url: str, folder: Path, gate: Gate) -> AsyncGenerator[ht
         return reply({"made": name}, 201)  # pyright: ignore[reportReturnType]
 
     async with open_api(load_settings(data_dir=folder), url) as parts:
-        app = create_app(parts, [(API_PREFIX, router)])
+        yield create_app(parts, [(API_PREFIX, router)])
+
+
+@asynccontextmanager
+async def _open_process(url: str, folder: Path, gate: Gate) -> AsyncGenerator[httpx2.AsyncClient]:
+    async with _open_app(url, folder, gate) as app:
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://test") as http:
             yield http
@@ -246,4 +254,44 @@ async def test_a_claim_dies_with_its_connection(
     assert (broken.status_code, broken.json()["code"]) == (503, "SERVICE_UNAVAILABLE")
     assert "retry-after" in broken.headers
     assert (again.status_code, "idempotent-replayed" in again.headers) == (201, False)
+    assert await _count(module_database, name) == 1
+
+
+@pytest.mark.parametrize("lost", ["http.response.start", "http.response.body"])
+async def test_a_reply_that_was_lost_on_its_way_is_there_for_the_repeat(
+    client: Client,
+    module_database: Database,
+    module_database_url: str,
+    tmp_path: Path,
+    lost: str,
+) -> None:
+    name, gate = _name(), Gate()
+    gate.opened.set()
+    path, headers = f"/api/v2/gated/{name}", _headers(client, str(uuid4()))
+    asked: AsgiScope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
+        "scheme": "http",
+        "server": ("test", 80),
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == lost:
+            raise OSError("the line is cut")
+
+    async with _open_app(module_database_url, tmp_path, gate) as app:
+        with contextlib.suppress(OSError):
+            await app(asked, receive, send)
+    assert await _count(module_database, name) == 1
+    async with _open_process(module_database_url, tmp_path, gate) as other:
+        again = await other.post(path, headers=headers)
+    assert (again.status_code, again.headers["idempotent-replayed"]) == (201, "true")
+    assert again.json() == {"made": name}
     assert await _count(module_database, name) == 1
