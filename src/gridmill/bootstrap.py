@@ -17,6 +17,7 @@ from gridmill.datasets.exporting import LINK_KIND as EXPORT_LINK
 from gridmill.datasets.model import DatasetLimits, TaskType
 from gridmill.datasources import jobs as datasource_jobs
 from gridmill.datasources import service as datasources
+from gridmill.datasources.model import SourceLimits
 from gridmill.engine.answers import PostgresAnswers
 from gridmill.engine.limits import PostgresLimiter
 from gridmill.engine.port import Engine, HandlerSpec
@@ -24,6 +25,7 @@ from gridmill.engine.procrastinate_engine import ProcrastinateEngine, count_live
 from gridmill.engine.schema import install_engine_schema
 from gridmill.kit.errors import Unavailable
 from gridmill.kit.http import Download, Services
+from gridmill.kit.http.idempotency import Claims
 from gridmill.kit.processes import ProcessPool
 from gridmill.operations.enrichment.service import Enrichment
 from gridmill.providers.llm.errors import UnknownModel
@@ -32,6 +34,7 @@ from gridmill.providers.llm.model import Access, Limits, ModelRef
 from gridmill.providers.llm.prices import Price
 from gridmill.settings import Settings
 from gridmill.storage.database import Database, Tx
+from gridmill.storage.idempotency import PostgresClaims
 from gridmill.storage.migrate import migrate
 from gridmill.tasks import jobs as task_jobs
 from gridmill.tasks.model import Operations, TaskLimits
@@ -57,6 +60,7 @@ class ApiParts:
     secret: bytes
     readiness: Callable[[], Awaitable[Mapping[str, bool]]]
     openers: Mapping[str, Opener]
+    rate_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,8 @@ async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiP
                 auth.DatasetFinder: _find_dataset,
                 Operations: core.operations,
                 DatasetLimits: _dataset_limits(settings),
+                SourceLimits: SourceLimits(settings.quota_bytes),
+                Claims: PostgresClaims(),
                 TaskLimits: TaskLimits(settings.quota_open_tasks, settings.quota_tokens_per_month),
             },
             public_url=settings.public_url,
@@ -104,7 +110,14 @@ async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiP
             datasources.LINK_KIND: datasources.open_download,
             EXPORT_LINK: datasets.open_export,
         }
-        yield ApiParts(services, database, secret, _make_readiness(database), openers)
+        yield ApiParts(
+            services,
+            database,
+            secret,
+            _make_readiness(database),
+            openers,
+            settings.rate_limit,
+        )
 
 
 @asynccontextmanager

@@ -34,12 +34,20 @@ PREFIX = "GRIDMILL_"
 FILE_NAME = "gridmill.toml"
 _MASK = "********"
 _UNLIMITED = "unlimited"
-_LATER = frozenset({"rate_limit", "egress_allow", "webhook_allow_http", "quota_bytes"})
+_LATER = frozenset({"egress_allow", "webhook_allow_http"})
 """Settings of the contract whose subject does not exist yet: accepted, and without effect."""
 
 
 def _read_limit(value: object) -> object:
     return None if value == _UNLIMITED else value
+
+
+# Names that Claro's plans have for their limits (contract, section 1).
+_PLANS: Mapping[object, int] = {"standard": 100, "premium": 500}
+
+
+def _read_rate(value: object) -> object:
+    return _PLANS.get(value, value) if isinstance(value, str) else value
 
 
 Limit: TypeAlias = Annotated[int | None, BeforeValidator(_read_limit)]
@@ -113,11 +121,21 @@ class Settings(BaseSettings):
         description="US dollars a million tokens, by model: overrides the built-in table",
     )
 
+    rate_limit: Annotated[Limit, BeforeValidator(_read_rate)] = Field(
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="Requests a minute and key, over all API processes: `unlimited`, `standard` (100),"
+        " `premium` (500) or a number",
+    )
     quota_open_tasks: Limit = Field(
         None, ge=1, description="Open tasks of one workspace; unlimited when left out"
     )
     quota_rows: Limit = Field(
         None, ge=1, description="Rows in all datasets of one workspace; unlimited when left out"
+    )
+    quota_bytes: Limit = Field(
+        None, ge=1, description="Bytes of one workspace's files; unlimited when left out"
     )
     quota_tokens_per_month: Limit = Field(
         None, ge=1, description="Model tokens of one workspace a month; unlimited when left out"

@@ -23,10 +23,12 @@ from gridmill.datasets.model import (
     TaskType,
 )
 from gridmill.datasets.service import NewDataset
+from gridmill.datasources.model import SourceLimits
 from gridmill.engine.port import Engine, HandlerSpec
 from gridmill.engine.procrastinate_engine import ProcrastinateEngine
 from gridmill.engine.worker import Timings, run_worker
 from gridmill.kit.http import Services
+from gridmill.kit.http.idempotency import Claims
 from gridmill.kit.values import DataType
 from gridmill.operations.model import (
     Batch,
@@ -38,6 +40,7 @@ from gridmill.operations.model import (
 )
 from gridmill.providers.llm.model import Usage
 from gridmill.storage.database import Database
+from gridmill.storage.idempotency import PostgresClaims
 from gridmill.tasks import jobs
 from gridmill.tasks.model import Operations, TaskLimits
 from tests.support.waiting import eventually
@@ -251,6 +254,8 @@ async def open_bench(url: str) -> AsyncGenerator[Bench]:
             Operations: operations,
             TaskLimits: TaskLimits(),
             DatasetLimits: DatasetLimits(),
+            SourceLimits: SourceLimits(),
+            Claims: PostgresClaims(),
         }
 
         async def ready() -> Mapping[str, bool]:

@@ -15,6 +15,7 @@ from gridmill.api.errors import from_http_exception, render_error
 from gridmill.api.health import make_router as make_health_router
 from gridmill.api.metrics import Metrics
 from gridmill.api.openapi import write_openapi
+from gridmill.api.rates import Rates
 from gridmill.api.rooms import list_routers
 from gridmill.api.routes import RouteTable
 from gridmill.bootstrap import ApiParts
@@ -25,8 +26,8 @@ from gridmill.kit.http import reply, to_json
 def create_app(parts: ApiParts, routers: Sequence[tuple[str, APIRouter]] | None = None) -> FastAPI:
     """The ASGI app over what bootstrap built; `routers` (prefix, router) replace the rooms'.
 
-    Outside in: `Edge` (request id, log, metrics, the last net for errors), `Access` (401), the
-    routes (403, 404, 422, 409).
+    Outside in: `Edge` (request id, log, metrics, the last net for errors), `Access` (401, 429),
+    the routes (403, 404, 422, 409).
     """
     metrics = Metrics()
     described = [
@@ -38,7 +39,8 @@ def create_app(parts: ApiParts, routers: Sequence[tuple[str, APIRouter]] | None 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.services = parts.services
     routes.mount(app)
-    app.add_middleware(Access, database=parts.database, secret=parts.secret)
+    rates = Rates(parts.rate_limit)
+    app.add_middleware(Access, database=parts.database, secret=parts.secret, rates=rates)
     app.add_middleware(Edge, routes=routes, metrics=metrics)
 
     async def answer_error(request: Request, error: Exception) -> Response:

@@ -8,13 +8,13 @@ from starlette.responses import Response
 from gridmill.auth import service as auth
 from gridmill.auth.errors import LinkExpired, LinkInvalid
 from gridmill.bootstrap import Opener
-from gridmill.kit.http import CallDep, operation, send_download
+from gridmill.kit.http import CallDep, CallRoute, operation, send_download
 from gridmill.storage.database import Database
 
 
 def make_router(openers: Mapping[str, Opener]) -> APIRouter:
     """The route, over the rooms' openers by kind of link."""
-    router = APIRouter()
+    router = APIRouter(route_class=CallRoute)
 
     @router.get(
         "/downloads/{token}",

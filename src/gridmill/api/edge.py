@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from http import HTTPStatus
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gridmill.api.draining import UnreadBody
 from gridmill.api.errors import internal_error, render_error
 from gridmill.api.metrics import Metrics
+from gridmill.api.rates import Window
 from gridmill.api.routes import RouteTable
 from gridmill.kit.errors import GridmillError, Unavailable
 
@@ -40,7 +42,7 @@ class Edge:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         body = UnreadBody(scope, receive)
-        reply = _Reply(send, request_id, body, bodiless=scope["method"] == "HEAD")
+        reply = _Reply(send, scope["state"], body, bodiless=scope["method"] == "HEAD")
         method = scope["method"]
         if method == "HEAD":
             scope["method"] = "GET"
@@ -96,13 +98,16 @@ class _HeadAnswered(OSError):
 
 
 class _Reply:
-    """The sending side: adds the request id, notes the status, drops the body of a HEAD."""
+    """The sending side: adds the headers of every reply, notes the status, drops a HEAD's body."""
 
-    def __init__(self, send: Send, request_id: str, body: UnreadBody, *, bodiless: bool) -> None:
+    def __init__(
+        self, send: Send, state: dict[str, Any], body: UnreadBody, *, bodiless: bool
+    ) -> None:
         self._send = send
+        self._state = state
         self._body = body
         self._bodiless = bodiless
-        self.request_id = request_id
+        self.request_id: str = state["request_id"]
         self.started = False
         self.is_event_stream = False
         self.status = 0
@@ -115,6 +120,9 @@ class _Reply:
             self.started = True
             self.status = message["status"]
             headers = [*message.get("headers", []), (b"x-request-id", self.request_id.encode())]
+            window: Window | None = self._state.get("window")
+            if window is not None:
+                headers += window.to_headers()
             self.is_event_stream = any(
                 name == b"content-type" and value.startswith(b"text/event-stream")
                 for name, value in headers

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import gridmill
+from gridmill.api import openapi_headers
 from gridmill.api.routes import Mounted
 from gridmill.kit.http import Operation
 
@@ -44,7 +45,9 @@ def write_openapi(routes: Iterable[Mounted]) -> Json:
     paths: dict[str, Json] = defaultdict(dict)
     for route, operation in described:
         for method in route.methods:
-            paths[route.path][method.lower()] = _write_operation(route, operation, references)
+            paths[route.path][method.lower()] = _write_operation(
+                route, method, operation, references
+            )
     tags = sorted({operation.tag for _, operation in described})
     return {
         "openapi": "3.1.0",
@@ -60,6 +63,7 @@ def write_openapi(routes: Iterable[Mounted]) -> Json:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": {**definitions, "Error": _ERROR},
+            "headers": openapi_headers.HEADERS,
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "An API key (`gm_…`)"}
             },
@@ -79,7 +83,7 @@ def _write_models(operations: Iterable[Operation]) -> tuple[Mapping[ModelKey, Js
 
 
 def _write_operation(
-    route: Mounted, operation: Operation, references: Mapping[ModelKey, Json]
+    route: Mounted, method: str, operation: Operation, references: Mapping[ModelKey, Json]
 ) -> Json:
     text = inspect.cleandoc(route.description).partition("\f")[0]
     written: Json = {
@@ -87,9 +91,17 @@ def _write_operation(
         "tags": [operation.tag],
         "summary": re.split(r"(?<=[.;:])\s", text, maxsplit=1)[0].rstrip(".;:"),
         "description": text,
-        "responses": {**_write_success(operation, references), **_write_errors(operation)},
+        "responses": {
+            **_write_success(method, operation, references),
+            **openapi_headers.write_not_modified(method, operation),
+            **_write_errors(method, operation),
+        },
     }
-    parameters = [*_path_parameters(route.path), *_query_parameters(operation)]
+    parameters = [
+        *_path_parameters(route.path),
+        *_query_parameters(operation),
+        *openapi_headers.list_parameters(method, operation),
+    ]
     if parameters:
         written["parameters"] = parameters
     if operation.scope is None:
@@ -109,13 +121,15 @@ def _write_operation(
     return written
 
 
-def _write_success(operation: Operation, references: Mapping[ModelKey, Json]) -> Json:
-    headers = {"X-Request-Id": "The id of this request, as in the log", **operation.reply_headers}
+def _write_success(method: str, operation: Operation, references: Mapping[ModelKey, Json]) -> Json:
     written: Json = {
         "description": HTTPStatus(operation.status).phrase,
         "headers": {
-            name: {"description": text, "schema": {"type": "string"}}
-            for name, text in headers.items()
+            **openapi_headers.name_headers(method, operation, operation.status),
+            **{
+                name: {"description": text, "schema": {"type": "string"}}
+                for name, text in operation.reply_headers.items()
+            },
         },
     }
     if operation.status != HTTPStatus.NO_CONTENT:
@@ -126,14 +140,15 @@ def _write_success(operation: Operation, references: Mapping[ModelKey, Json]) ->
     return {str(operation.status): written}
 
 
-def _write_errors(operation: Operation) -> Json:
+def _write_errors(method: str, operation: Operation) -> Json:
     codes: dict[int, list[str]] = defaultdict(list)
-    for error in operation.errors:
+    for error in (*operation.errors, *openapi_headers.list_errors(method, operation)):
         if error.code not in codes[error.status]:
             codes[error.status].append(error.code)
     return {
         str(status): {
             "description": ", ".join(f"`{code}`" for code in names),
+            "headers": openapi_headers.name_headers(method, operation, status),
             "content": {
                 "application/json": {
                     "schema": {

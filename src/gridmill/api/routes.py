@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import compile_path
 
-from gridmill.kit.http import Operation
+from gridmill.kit.http import CallRoute, Operation
 from gridmill.kit.http.operation import EXTENSION
 
 API_PREFIX = "/api/v2"
@@ -59,6 +59,8 @@ def _list_routes(routers: Sequence[tuple[str, APIRouter]]) -> Iterator[Mounted]:
             route = context.original_route
             if not isinstance(route, APIRoute):
                 continue
+            if route.openapi_extra and not isinstance(route, CallRoute):
+                raise TypeError(f"{route.path}: make its router with kit.http.make_router()")
             path = f"{prefix}{context.path}"
             extra: dict[str, Any] = route.openapi_extra or {}
             yield Mounted(

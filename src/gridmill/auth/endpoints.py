@@ -1,21 +1,34 @@
 """The routes of `/keys`."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from gridmill.auth import service
 from gridmill.auth.errors import KeyNotFound
 from gridmill.auth.model import Scope
 from gridmill.auth.schemas import KeyCreate, KeyList, KeyWithSecret, to_item
-from gridmill.kit.http import CallDep, EmptyBody, ListQuery, no_content, operation, reply
+from gridmill.kit.http import (
+    CallDep,
+    EmptyBody,
+    ListQuery,
+    make_router,
+    no_content,
+    operation,
+    reply,
+)
 
-router = APIRouter()
+router = make_router()
 
 
 @router.post(
     "/keys",
     **operation(
-        "createKey", "Keys", scope=Scope.ADMIN, body=KeyCreate, reply=KeyWithSecret, status=201
+        "createKey",
+        "Keys",
+        scope=Scope.ADMIN,
+        body=KeyCreate,
+        reply=KeyWithSecret,
+        status=201,
+        shown_once=("key",),
     ),
 )
 async def create_key(call: CallDep) -> Response:
@@ -49,7 +62,14 @@ async def list_keys(call: CallDep) -> Response:
 
 @router.post(
     "/keys/{key_id}/rotate",
-    **operation("rotateKey", "Keys", scope=Scope.ADMIN, reply=KeyWithSecret, errors=(KeyNotFound,)),
+    **operation(
+        "rotateKey",
+        "Keys",
+        scope=Scope.ADMIN,
+        reply=KeyWithSecret,
+        errors=(KeyNotFound,),
+        shown_once=("key",),
+    ),
 )
 async def rotate_key(call: CallDep, key_id: str) -> Response:
     """Put a new secret behind a key. The old one stops at once; the new one is shown this once."""

@@ -46,6 +46,11 @@ class Principal:
     scopes: frozenset[Scope]
     dataset_ids: frozenset[UUID] | None = None
 
+    @property
+    def holder_id(self) -> UUID:
+        """Whose idempotency keys these are: a key limited to datasets shares none with its workspace."""
+        return self.workspace_id if self.dataset_ids is None else self.key_id
+
     def allows(self, scope: str) -> bool:
         """Whether one of the key's scopes is, or implies, `scope`."""
         return any(scope in _IMPLIED[held] for held in self.scopes)

@@ -75,7 +75,9 @@ class KeyItem(WireModel):
 class KeyWithSecret(KeyItem):
     """A key as it is shown once."""
 
-    key: str
+    key: str | None = Field(
+        None, description="Shown once: a repeat by Idempotency-Key leaves it out"
+    )
 
 
 class KeyList(WireModel):

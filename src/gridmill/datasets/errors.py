@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from gridmill.kit.errors import Conflict, GridmillError, NotFound, Unprocessable
+from gridmill.kit.errors import Conflict, NotFound, QuotaExceeded, Unprocessable
 
 
 class DatasetNotFound(NotFound):
@@ -56,17 +56,11 @@ class DatasetLocked(Conflict):
         self.task_id = task_id
 
 
-class RowQuotaExceeded(GridmillError):
+class RowQuotaExceeded(QuotaExceeded):
     """429: the workspace may hold no more rows."""
 
-    code = "QUOTA_EXCEEDED"
-    status = 429
-
     def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"The workspace may hold {limit} rows in all its datasets.",
-            details={"quota": "rows", "limit": limit},
-        )
+        super().__init__("rows", limit, f"The workspace may hold {limit} rows in all its datasets.")
 
 
 class RowLimitExceeded(Unprocessable):

@@ -29,6 +29,7 @@ from gridmill.kit.errors import GridmillError
 from gridmill.kit.values import DataType
 from gridmill.storage import grids
 from gridmill.storage.database import Tx
+from gridmill.storage.quotas import try_to_hold_quota
 
 _ADVICE = "Declare the column as text or without these rules, or leave its type to be found."
 
@@ -42,8 +43,13 @@ class ImportFailed(Exception):
         self.message = message
 
 
-async def import_sources(tx: Tx, dataset_id: UUID, limits: DatasetLimits) -> bool:
+async def import_sources(
+    tx: Tx, dataset_id: UUID, limits: DatasetLimits, *, wait: bool = True
+) -> bool:
     """Import the dataset's tables; `False` when one of them is still being read.
+
+    Without `wait` also when someone else is writing against the workspace's quota of rows: a long
+    import would cost those behind it their attempts.
 
     Nothing happens unless the dataset is `processing`, so a job that runs twice imports once.
 
@@ -56,6 +62,9 @@ async def import_sources(tx: Tx, dataset_id: UUID, limits: DatasetLimits) -> boo
         return True
     linked = await load_links(tx, dataset)
     if any(one.is_pending for one in linked):
+        return False
+    is_limited = limits.rows is not None
+    if is_limited and not wait and not await try_to_hold_quota(tx, "rows", dataset.workspace_id):
         return False
     for one in linked:
         if one.failure is not None:

@@ -24,7 +24,7 @@ def handlers(database: Database, limits: DatasetLimits | None = None) -> dict[st
         dataset_id = UUID(payload["datasetId"])
         try:
             async with database.transaction() as tx:
-                done = await import_sources(tx, dataset_id, allowed)
+                done = await import_sources(tx, dataset_id, allowed, wait=False)
         except ImportFailed as error:
             async with database.transaction() as tx:
                 await fail_import(tx, dataset_id, error.code, error.message)

@@ -24,6 +24,7 @@ from gridmill.kit.ids import decode_row
 from gridmill.kit.values import parse_wire
 from gridmill.storage import grids
 from gridmill.storage.database import Tx
+from gridmill.storage.quotas import hold_quota
 
 NAMED_IDS = 20
 _FAULTS = 50
@@ -211,8 +212,12 @@ def refuse_ids(ids: Sequence[str], field: str) -> None:
 
 
 async def check_quota(tx: Tx, workspace_id: UUID, more: int, limits: DatasetLimits) -> None:
-    """Raise `RowQuotaExceeded` when `more` rows would pass the workspace's limit."""
+    """Raise `RowQuotaExceeded` when `more` rows would pass the workspace's limit.
+
+    The count holds until the transaction ends: two who ask at once do not pass it together.
+    """
     if limits.rows is None:
         return
+    await hold_quota(tx, "rows", workspace_id)
     if await repository.count_workspace_rows(tx, workspace_id) + more > limits.rows:
         raise RowQuotaExceeded(limits.rows)

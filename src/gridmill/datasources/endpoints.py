@@ -1,6 +1,5 @@
 """The routes of `/datasources`."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from gridmill.auth.model import Scope
@@ -14,7 +13,7 @@ from gridmill.datasources.errors import (
     UnsupportedFormat,
     WebhookNotFound,
 )
-from gridmill.datasources.model import SourceStatus
+from gridmill.datasources.model import SourceLimits, SourceStatus
 from gridmill.datasources.schemas import (
     UPLOAD_FORM,
     DownloadCreate,
@@ -30,17 +29,17 @@ from gridmill.datasources.schemas import (
 )
 from gridmill.engine.port import Engine
 from gridmill.kit import clock
-from gridmill.kit.errors import FieldError, InvalidFilter, ValidationFailed
-from gridmill.kit.http import Call, CallDep, no_content, operation, reply
+from gridmill.kit.errors import FieldError, InvalidFilter, QuotaExceeded, ValidationFailed
+from gridmill.kit.http import Call, CallDep, make_router, no_content, operation, reply
 
-router = APIRouter()
+router = make_router()
 
 _TAG = "Data sources"
 _FORM = service.UploadForm(
     fields=frozenset({"name", "webhookId", "encoding", "delimiter", "header"}),
     file_fields=frozenset({"file"}),
 )
-_UPLOAD_ERRORS = (WebhookNotFound, UnsupportedFormat, FileTooLarge, MalformedFile)
+_UPLOAD_ERRORS = (WebhookNotFound, UnsupportedFormat, FileTooLarge, MalformedFile, QuotaExceeded)
 
 
 @router.post(
@@ -82,6 +81,7 @@ async def upload_datasource(call: CallDep) -> Response:
 async def _receive(call: Call) -> Response:
     principal = principal_of(call)
     async with service.receive_upload(call.request, _FORM) as upload:
+        call.note_payload(upload.digest)
         fields = upload.fields
         name = fields.get("name")
         if name is not None and not 1 <= len(name.strip()) <= 255:
@@ -91,8 +91,12 @@ async def _receive(call: Call) -> Response:
         )
         service.check_webhook(fields.get("webhookId"))
         content_type = await service.check_file(upload.files[0], options)
+        tx = await call.tx()
+        await service.check_quota(
+            tx, principal.workspace_id, upload.files[0].size, call.service(SourceLimits)
+        )
         source = await service.add_file(
-            await call.tx(),
+            tx,
             call.service(Engine),
             principal,
             upload.files[0],

@@ -74,3 +74,10 @@ class LinkedDataset:
     name: str
     active_task_id: UUID | None
     is_importing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLimits:
+    """What an operator allows; `None` is no limit. `bytes`: of all files of a workspace's sources."""
+
+    bytes: int | None = None

@@ -200,3 +200,13 @@ async def delete_source(tx: Tx, datasource_id: UUID) -> None:
     """Delete the source and the links to it; its grid and file are their owners' to remove."""
     await tx.execute("DELETE FROM dataset_sources WHERE datasource_id = %s", (datasource_id,))
     await tx.execute("DELETE FROM datasources WHERE datasource_id = %s", (datasource_id,))
+
+
+async def sum_bytes(tx: Tx, workspace_id: UUID) -> int:
+    """Bytes of the files of all sources of a workspace."""
+    cursor = await tx.execute(
+        "SELECT coalesce(sum(file_size), 0)::bigint FROM datasources WHERE workspace_id = %s",
+        (workspace_id,),
+    )
+    row = await cursor.fetchone()
+    return 0 if row is None else int(row[0])

@@ -24,6 +24,7 @@ from gridmill.datasources.model import (
     LinkedDataset,
     SourceColumn,
     SourceError,
+    SourceLimits,
     SourceStatus,
 )
 from gridmill.datasources.parsing.encodings import normalize_encoding
@@ -32,7 +33,7 @@ from gridmill.datasources.parsing.sniff import HEAD_BYTES, Sniffed, sniff_format
 from gridmill.datasources.upload import ReceivedFile, Upload, UploadForm, receive_upload
 from gridmill.engine.port import Engine, Job
 from gridmill.kit.clock import now
-from gridmill.kit.errors import FieldError, InsufficientScope, ValidationFailed
+from gridmill.kit.errors import FieldError, InsufficientScope, QuotaExceeded, ValidationFailed
 from gridmill.kit.filters import parse_filter
 from gridmill.kit.http import Download
 from gridmill.kit.ids import new_uuid7, parse_uuid
@@ -40,6 +41,7 @@ from gridmill.kit.pages import PageQuery, Pagination, decode_cursor, encode_curs
 from gridmill.storage import grids
 from gridmill.storage.database import Database, Tx
 from gridmill.storage.files import repository as files
+from gridmill.storage.quotas import hold_quota
 
 __all__ = [
     "LINK_KIND",
@@ -48,6 +50,7 @@ __all__ = [
     "UploadForm",
     "add_file",
     "check_file",
+    "check_quota",
     "check_webhook",
     "delete_datasource",
     "fail_datasource",
@@ -124,6 +127,23 @@ def _sniff(file: ReceivedFile, options: ParseOptions) -> Sniffed:
         declared_type=file.declared_type,
         options=options,
     )
+
+
+async def check_quota(tx: Tx, workspace_id: UUID, more: int, limits: SourceLimits) -> None:
+    """Hold `more` bytes of files against the workspace's limit, until the transaction ends.
+
+    Raises:
+        QuotaExceeded: with them it would hold more than the operator allows.
+    """
+    if limits.bytes is None:
+        return
+    await hold_quota(tx, "bytes", workspace_id)
+    if await repository.sum_bytes(tx, workspace_id) + more > limits.bytes:
+        raise QuotaExceeded(
+            "bytes",
+            limits.bytes,
+            f"The workspace's files may take {limits.bytes} bytes; delete data sources first.",
+        )
 
 
 async def add_file(  # noqa: PLR0917 (what, as what, and how: each named by its type)

@@ -3,6 +3,7 @@
 The same reader serves `POST /datasources` and `POST /datasets/upload`.
 """
 
+import hashlib
 import re
 import shutil
 import tempfile
@@ -50,10 +51,11 @@ class ReceivedFile:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A form that was received whole."""
+    """A form that was received whole; `digest` (32 bytes) is of its parts, without boundaries."""
 
     fields: dict[str, str]
     files: list[ReceivedFile]
+    digest: bytes
 
 
 @asynccontextmanager
@@ -151,6 +153,7 @@ class _Receiver:
         self._header_value = bytearray()
         self._file: BinaryIO | None = None
         self._parts = 0
+        self._digest = hashlib.blake2b(digest_size=32)
         self._ended = False
 
     def begin_part(self) -> None:
@@ -179,6 +182,8 @@ class _Receiver:
         part.declared_type = self._headers.get("content-type", "").partition(";")[0].strip().lower()
         if b"filename" in options:
             part.file_name = clean_file_name(options[b"filename"].decode("utf-8", "replace"))
+        head = repr((part.name, part.file_name, part.declared_type)).encode("utf-8", "replace")
+        self._digest.update(head + len(head).to_bytes(8, "big"))
         if part.name in self._form.file_fields:
             self._open_file()
         elif part.name not in self._form.fields:
@@ -200,6 +205,7 @@ class _Receiver:
     def add_data(self, data: bytes, start: int, end: int) -> None:
         part = self._part
         part.size += end - start
+        self._digest.update(memoryview(data)[start:end])
         if self._file is not None:
             if part.size > MAX_FILE_BYTES:
                 raise FileTooLarge(MAX_FILE_BYTES)
@@ -211,6 +217,7 @@ class _Receiver:
 
     def end_part(self) -> None:
         part = self._part
+        self._digest.update(part.size.to_bytes(8, "big"))
         if self._file is None or part.path is None:
             try:
                 text = part.text.decode()
@@ -236,7 +243,7 @@ class _Receiver:
         if not self._files:
             names = " or ".join(sorted(self._form.file_fields))
             raise ValidationFailed.of(names, "A file is required.")
-        return Upload(self._fields, self._files)
+        return Upload(self._fields, self._files, self._digest.digest())
 
 
 def clean_file_name(raw: str) -> str:

@@ -138,6 +138,66 @@ class InsufficientScope(GridmillError):
     status = 403
 
 
+class PreconditionFailed(GridmillError):
+    """412: `If-Match` names another state than the present one, whose tag is in `details.etag`."""
+
+    code = "PRECONDITION_FAILED"
+    status = 412
+
+    def __init__(self, etag: str) -> None:
+        super().__init__(
+            "This was changed since you read it: read it again and repeat the change.",
+            details={"etag": etag},
+        )
+
+
+class IdempotencyKeyReused(Unprocessable):
+    """422: the idempotency key came with another method, path or payload before."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used for another call in the last 24 hours; take a new one."
+        )
+
+
+class IdempotencyInProgress(Conflict):
+    """409: the first call with this idempotency key is still running."""
+
+    code = "IDEMPOTENCY_IN_PROGRESS"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The first call with this Idempotency-Key is still running; ask again in a moment.",
+            headers={"Retry-After": "1"},
+        )
+
+
+class RateLimited(GridmillError):
+    """429: the key has made its requests of this minute; `retry_after` in seconds."""
+
+    code = "RATE_LIMITED"
+    status = 429
+
+    def __init__(self, limit: int, retry_after: int) -> None:
+        super().__init__(
+            f"The key may make {limit} requests a minute; wait {retry_after} s.",
+            details={"limit": limit, "retryAfter": retry_after},
+            headers={"Retry-After": str(retry_after)},
+        )
+
+
+class QuotaExceeded(GridmillError):
+    """429: the workspace has reached a limit of the operator's; `details.quota` names it."""
+
+    code = "QUOTA_EXCEEDED"
+    status = 429
+
+    def __init__(self, quota: str, limit: int, message: str) -> None:
+        super().__init__(message, details={"quota": quota, "limit": limit})
+
+
 class MethodNotAllowed(GridmillError):
     """405, with `Allow`."""
 

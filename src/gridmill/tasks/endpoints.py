@@ -1,6 +1,5 @@
 """The routes of tasks."""
 
-from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from gridmill.auth.model import Scope
@@ -9,13 +8,12 @@ from gridmill.datasets import service as datasets
 from gridmill.datasets.errors import DatasetLocked, DatasetNotFound
 from gridmill.datasets.model import DatasetLimits
 from gridmill.engine.port import Engine
-from gridmill.kit.errors import InvalidSelection
-from gridmill.kit.http import Call, CallDep, operation, reply
+from gridmill.kit.errors import InvalidSelection, QuotaExceeded
+from gridmill.kit.http import Call, CallDep, make_router, operation, reply
 from gridmill.storage.database import Database
 from gridmill.tasks import estimate, events, service
 from gridmill.tasks.errors import (
     InvalidTaskForDataset,
-    QuotaExceeded,
     TaskNotCancellable,
     TaskNotFound,
     WebhookNotFound,
@@ -38,7 +36,7 @@ from gridmill.tasks.schemas import (
 from gridmill.tasks.service import Shop, Terms
 from gridmill.tasks.wire import report_to_wire, task_to_wire, workspace_usage_to_wire
 
-router = APIRouter()
+router = make_router()
 _TASKS = "/datasets/{dataset_id}/tasks"
 _TASK = f"{_TASKS}/{{task_id}}"
 _LOCATION = {"Location": "Path of the new task"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gridmill.kit.errors import Conflict, GridmillError, InvalidSelection, NotFound, Unprocessable
+from gridmill.kit.errors import Conflict, InvalidSelection, NotFound, Unprocessable
 
 NAMED_IDS = 20
 _ID_CHARACTERS = 100
@@ -42,16 +42,6 @@ class InvalidTaskForDataset(Unprocessable):
     """422: this dataset has nothing that such a task could work on; the message says what is missing."""
 
     code = "INVALID_TASK_FOR_DATASET"
-
-
-class QuotaExceeded(GridmillError):
-    """429: the workspace has reached its limit on open tasks or monthly tokens."""
-
-    code = "QUOTA_EXCEEDED"
-    status = 429
-
-    def __init__(self, quota: str, limit: int, message: str) -> None:
-        super().__init__(message, details={"quota": quota, "limit": limit})
 
 
 def unknown_ids(field: str, ids: Sequence[str]) -> InvalidSelection:

@@ -15,7 +15,7 @@ from gridmill.datasets.errors import DatasetLocked
 from gridmill.datasets.model import Column, Dataset, DatasetLimits, DatasetType, Reverted
 from gridmill.datasets.task_writes import TaskWrites
 from gridmill.engine.port import Engine
-from gridmill.kit.errors import ValidationFailed
+from gridmill.kit.errors import QuotaExceeded, ValidationFailed
 from gridmill.kit.ids import encode_cell, encode_row, new_uuid7, parse_uuid
 from gridmill.kit.pages import PageQuery, Pagination, cut_page, find_place
 from gridmill.operations.errors import PriceUnknown
@@ -24,7 +24,6 @@ from gridmill.tasks import lifecycle
 from gridmill.tasks.errors import (
     NAMED_IDS,
     InvalidTaskForDataset,
-    QuotaExceeded,
     TaskNotFound,
     WebhookNotFound,
     unknown_ids,

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx2
 import pytest_asyncio
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 
@@ -17,7 +16,7 @@ from gridmill.auth import service as auth
 from gridmill.auth.model import Scope
 from gridmill.bootstrap import open_api
 from gridmill.kit.errors import Conflict, NotFound, Unavailable
-from gridmill.kit.http import CallDep, ListQuery, WireModel, operation, reply
+from gridmill.kit.http import CallDep, ListQuery, WireModel, make_router, operation, reply
 from gridmill.settings import load_settings
 
 
@@ -46,7 +45,7 @@ class Nothing(WireModel):
     days: int = 1
 
 
-router = APIRouter()
+router = make_router()
 seen: list[object] = []
 
 

@@ -340,7 +340,7 @@ async def test_the_description_names_every_route_body_and_error(client: Client) 
     assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].startswith(
         "#/components/schemas/ThingCreate"
     )
-    assert {"200", "400", "401", "403", "413", "415", "422", "500", "503"} == set(
+    assert {"200", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503"} == set(
         operation["responses"]
     )
     parameters = document["paths"]["/api/v2/things"]["get"]["parameters"]

@@ -254,6 +254,16 @@ async def test_rows_are_checked_against_the_columns(world: World) -> None:
     assert await world.insert(dataset, [{}]) == [3]
 
 
+async def test_simultaneous_inserts_do_not_pass_the_quota_of_rows_together(world: World) -> None:
+    world.limits = DatasetLimits(rows=5)
+    datasets = [await world.create() for _ in range(4)]
+    results = await asyncio.gather(
+        *(world.insert(dataset, [{}, {}]) for dataset in datasets * 2), return_exceptions=True
+    )
+    assert len([one for one in results if isinstance(one, RowQuotaExceeded)]) == 6
+    assert len([one for one in results if isinstance(one, list)]) == 2
+
+
 async def test_deleting_rows_names_ids_that_are_not_here(world: World) -> None:
     dataset, other = await world.create(), await world.create()
     await world.insert(dataset, [{}] * 5)

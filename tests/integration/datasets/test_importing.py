@@ -2,8 +2,10 @@
 
 import pytest
 
-from gridmill.datasets.model import DatasetStatus, NewColumn
+from gridmill.datasets.model import DatasetLimits, DatasetStatus, NewColumn
+from gridmill.engine.port import Retry
 from gridmill.kit.values import DataType
+from gridmill.storage.quotas import hold_quota
 from tests.integration.datasets.conftest import World, column
 
 
@@ -46,3 +48,21 @@ async def test_an_import_holds_values_against_all_that_was_declared(
     assert f"record 2, column 'price': '{texts[1]}'" in failed.error["message"]
     assert reason in failed.error["message"]
     assert failed.row_count == 0
+
+
+async def test_an_import_comes_back_later_while_another_write_is_held_against_the_quota(
+    world: World,
+) -> None:
+    world.limits = DatasetLimits(rows=5_000)
+    source = await world.add_source({"a": DataType.TEXT}, [["x"]] * 2_001)
+    dataset = await world.create(sources=[source], run=False)
+    waiting = list(world.jobs.waiting)
+    async with world.database.transaction() as tx:
+        await hold_quota(tx, "rows", world.principal.workspace_id)
+        with pytest.raises(Retry):
+            await world.run_jobs()
+        assert (await world.reload(dataset)).status is DatasetStatus.PROCESSING
+    world.jobs.waiting = waiting
+    await world.run_jobs()
+    done = await world.reload(dataset)
+    assert (done.status, done.row_count) == (DatasetStatus.COMPLETED, 2_001)

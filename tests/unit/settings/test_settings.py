@@ -126,12 +126,29 @@ def test_a_mistyped_variable_is_pointed_out(monkeypatch: pytest.MonkeyPatch) -> 
 def test_settings_of_the_contract_are_no_typing_errors_before_they_have_an_effect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GRIDMILL_RATE_LIMIT", "unlimited")
     monkeypatch.setenv("GRIDMILL_EGRESS_ALLOW", "10.0.0.0/8")
-    (tmp_path / "gridmill.toml").write_text("quota_bytes = 5\nwebhook_allow_http = true\n")
+    (tmp_path / "gridmill.toml").write_text("webhook_allow_http = true\n")
     assert load_settings().port == 8000
     assert find_unknown_variables() == []
-    assert find_idle_variables() == ["GRIDMILL_EGRESS_ALLOW", "GRIDMILL_RATE_LIMIT"]
+    assert find_idle_variables() == ["GRIDMILL_EGRESS_ALLOW"]
+
+
+@pytest.mark.parametrize(
+    ("said", "limit"),
+    [("unlimited", None), ("standard", 100), ("premium", 500), ("7", 7)],
+)
+def test_a_rate_limit_is_a_plan_or_a_number(
+    monkeypatch: pytest.MonkeyPatch, said: str, limit: int | None
+) -> None:
+    monkeypatch.setenv("GRIDMILL_RATE_LIMIT", said)
+    assert load_settings().rate_limit == limit
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "gold", "1.5"])
+def test_any_other_rate_limit_is_refused(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv("GRIDMILL_RATE_LIMIT", said)
+    with pytest.raises(SettingsError, match="GRIDMILL_RATE_LIMIT"):
+        load_settings()
 
 
 def test_a_limit_may_be_the_word_unlimited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

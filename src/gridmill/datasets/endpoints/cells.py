@@ -1,19 +1,27 @@
 """Cells, their history, their review."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from gridmill.auth.service import principal_of
 from gridmill.datasets import service
-from gridmill.datasets.endpoints.datasets import load_dataset
+from gridmill.datasets.endpoints.datasets import hold_for_match, load_dataset
 from gridmill.datasets.errors import CellNotFound, DatasetLocked, DatasetNotFound
 from gridmill.datasets.replies import CellReply, HistoryReply, ReviewReply
 from gridmill.datasets.schemas import CellPatch, ReviewBody
 from gridmill.datasets.wire import cell_to_wire, history_to_wire
 from gridmill.kit.errors import GridmillError, InvalidSelection
-from gridmill.kit.http import CallDep, ListQuery, operation, reply
+from gridmill.kit.http import (
+    CallDep,
+    ListQuery,
+    check_match,
+    has_precondition,
+    make_router,
+    operation,
+    reply,
+    tagged_reply,
+)
 
-router = APIRouter()
+router = make_router()
 
 
 @router.post(
@@ -58,13 +66,14 @@ async def review_cells(call: CallDep, dataset_id: str) -> Response:
         scope="read",
         reply=CellReply,
         errors=(DatasetNotFound, CellNotFound),
+        tagged=True,
     ),
 )
 async def get_cell(call: CallDep, dataset_id: str, cell_id: str) -> Response:
     """A cell."""
     tx, dataset = await load_dataset(call, dataset_id)
     row, column = await service.get_cell(tx, dataset, cell_id)
-    return reply(cell_to_wire(dataset.key, row, column))
+    return tagged_reply(call.request, cell_to_wire(dataset.key, row, column))
 
 
 @router.patch(
@@ -76,6 +85,7 @@ async def get_cell(call: CallDep, dataset_id: str, cell_id: str) -> Response:
         body=CellPatch,
         reply=CellReply,
         errors=(DatasetNotFound, CellNotFound, DatasetLocked),
+        tagged=True,
     ),
 )
 async def update_cell(call: CallDep, dataset_id: str, cell_id: str) -> Response:
@@ -87,8 +97,12 @@ async def update_cell(call: CallDep, dataset_id: str, cell_id: str) -> Response:
         # That there is no such cell comes before what the body says.
         await service.get_cell(tx, dataset, cell_id)
         raise
+    await hold_for_match(call, tx, dataset)
+    if has_precondition(call.request):
+        row, column = await service.get_cell(tx, dataset, cell_id)
+        check_match(call.request, cell_to_wire(dataset.key, row, column))
     row, column = await service.edit_cell(tx, principal_of(call), dataset, cell_id, body.value)
-    return reply(cell_to_wire(dataset.key, row, column))
+    return tagged_reply(call.request, cell_to_wire(dataset.key, row, column))
 
 
 @router.get(

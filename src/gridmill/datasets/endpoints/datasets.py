@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from gridmill.auth.service import principal_of
@@ -13,27 +12,62 @@ from gridmill.datasets.replies import DatasetReply, DatasetsReply
 from gridmill.datasets.schemas import DatasetCreate, DatasetListQuery, DatasetPatch, check_config
 from gridmill.datasets.uploading import UPLOAD_FORM, UPLOAD_SCHEMA, create_from_upload, judge_upload
 from gridmill.datasets.wire import dataset_to_wire, dataset_with_columns
+from gridmill.datasources import service as datasources
 from gridmill.datasources.errors import DatasourceNotFound, FileTooLarge, UnsupportedFormat
+from gridmill.datasources.model import SourceLimits
 from gridmill.datasources.upload import receive_upload
 from gridmill.engine.port import Engine
-from gridmill.kit.errors import ValidationFailed
-from gridmill.kit.http import Call, CallDep, no_content, operation, reply
+from gridmill.kit.errors import QuotaExceeded, ValidationFailed
+from gridmill.kit.http import (
+    Call,
+    CallDep,
+    check_match,
+    has_precondition,
+    make_router,
+    no_content,
+    operation,
+    reply,
+    tagged_reply,
+)
 from gridmill.storage.database import Tx
 
-router = APIRouter()
+router = make_router()
 
 
-async def reply_dataset(tx: Tx, dataset: Dataset, status: int = 200) -> Response:
-    """A dataset with its columns."""
+async def reply_dataset(call: Call, tx: Tx, dataset: Dataset, status: int = 200) -> Response:
+    """A dataset with its columns, and its tag."""
     columns = await service.list_columns(tx, dataset)
     headers = {"Location": f"/api/v2/datasets/{dataset.dataset_id}"} if status == 201 else None
-    return reply(dataset_with_columns(dataset, columns), status, headers)
+    return tagged_reply(call.request, dataset_with_columns(dataset, columns), status, headers)
 
 
 async def load_dataset(call: Call, dataset_id: str) -> tuple[Tx, Dataset]:
     """The request's transaction and the dataset of its path; 404 before anything else is read."""
     tx = await call.tx()
     return tx, await service.get_dataset(tx, principal_of(call), dataset_id)
+
+
+async def hold_for_match(call: Call, tx: Tx, dataset: Dataset) -> None:
+    """Take the dataset alone before the call's `If-Match` is judged; nothing without the header.
+
+    What is read from here on stays as it is until the transaction ends.
+
+    Raises:
+        DatasetLocked: then no state would do (RFC 9110, section 13.2.1).
+    """
+    if has_precondition(call.request):
+        await service.lock_for_change(tx, dataset)
+
+
+async def _match_dataset(call: Call, tx: Tx, dataset: Dataset) -> Dataset:
+    """The dataset as it is now, after its tag was found to be what the call asks for."""
+    await hold_for_match(call, tx, dataset)
+    if not has_precondition(call.request):
+        return dataset
+    present = await service.get_dataset(tx, principal_of(call), str(dataset.dataset_id))
+    columns = await service.list_columns(tx, present)
+    check_match(call.request, dataset_with_columns(present, columns))
+    return present
 
 
 def limits_of(call: Call) -> DatasetLimits:
@@ -52,6 +86,7 @@ def limits_of(call: Call) -> DatasetLimits:
         reply=DatasetReply,
         status=201,
         errors=(DatasourceNotFound,),
+        tagged=True,
     ),
 )
 async def create_dataset(call: CallDep) -> Response:
@@ -80,7 +115,7 @@ async def create_dataset(call: CallDep) -> Response:
         ),
         limits_of(call),
     )
-    return await reply_dataset(tx, dataset, 201)
+    return await reply_dataset(call, tx, dataset, 201)
 
 
 @router.post(
@@ -92,16 +127,24 @@ async def create_dataset(call: CallDep) -> Response:
         multipart=UPLOAD_SCHEMA,
         reply=DatasetReply,
         status=201,
-        errors=(FileTooLarge, UnsupportedFormat),
+        errors=(FileTooLarge, UnsupportedFormat, QuotaExceeded),
+        tagged=True,
     ),
 )
 async def upload_dataset(call: CallDep) -> Response:
     """Upload files and make a dataset of them at once."""
     async with receive_upload(call.request, UPLOAD_FORM) as upload:
+        call.note_payload(upload.digest)
         judged = await judge_upload(upload)
         tx = await call.tx()
+        await datasources.check_quota(
+            tx,
+            principal_of(call).workspace_id,
+            sum(file.size for file in upload.files),
+            call.service(SourceLimits),
+        )
         dataset = await create_from_upload(tx, call.service(Engine), principal_of(call), judged)
-        return await reply_dataset(tx, dataset, 201)
+        return await reply_dataset(call, tx, dataset, 201)
 
 
 @router.get(
@@ -132,13 +175,18 @@ async def list_datasets(call: CallDep) -> Response:
 @router.get(
     "/datasets/{dataset_id}",
     **operation(
-        "getDataset", "Datasets", scope="read", reply=DatasetReply, errors=(DatasetNotFound,)
+        "getDataset",
+        "Datasets",
+        scope="read",
+        reply=DatasetReply,
+        errors=(DatasetNotFound,),
+        tagged=True,
     ),
 )
 async def get_dataset(call: CallDep, dataset_id: str) -> Response:
     """A dataset with its columns and config."""
     tx, dataset = await load_dataset(call, dataset_id)
-    return await reply_dataset(tx, dataset)
+    return await reply_dataset(call, tx, dataset)
 
 
 @router.patch(
@@ -150,6 +198,7 @@ async def get_dataset(call: CallDep, dataset_id: str) -> Response:
         body=DatasetPatch,
         reply=DatasetReply,
         errors=(DatasetNotFound, DatasourceNotFound, DatasetLocked),
+        tagged=True,
     ),
 )
 async def update_dataset(call: CallDep, dataset_id: str) -> Response:
@@ -171,11 +220,11 @@ async def update_dataset(call: CallDep, dataset_id: str) -> Response:
     changed = await service.update_dataset(
         tx,
         principal_of(call),
-        dataset,
+        await _match_dataset(call, tx, dataset),
         fields,
         list(dict.fromkeys(body.datasource_ids or [])),
     )
-    return await reply_dataset(tx, changed)
+    return await reply_dataset(call, tx, changed)
 
 
 @router.delete(
@@ -186,10 +235,12 @@ async def update_dataset(call: CallDep, dataset_id: str) -> Response:
         scope="write",
         status=204,
         errors=(DatasetNotFound, DatasetLocked),
+        tagged=True,
     ),
 )
 async def delete_dataset(call: CallDep, dataset_id: str) -> Response:
     """Delete a dataset with its rows, history and tasks; its data sources stay."""
     tx, dataset = await load_dataset(call, dataset_id)
-    await service.delete_dataset(tx, call.service(Engine), dataset)
+    present = await _match_dataset(call, tx, dataset)
+    await service.delete_dataset(tx, call.service(Engine), present)
     return no_content()

@@ -1,6 +1,5 @@
 """The data page, rows in and out, exports."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from gridmill.auth.service import principal_of
@@ -18,10 +17,10 @@ from gridmill.datasets.schemas import DataQuery, ExportCreate, RowsCreate, RowsD
 from gridmill.datasets.wire import page_to_wire
 from gridmill.kit.clock import to_wire
 from gridmill.kit.errors import InvalidFilter, InvalidSelection
-from gridmill.kit.http import CallDep, no_content, operation, reply
+from gridmill.kit.http import CallDep, make_router, no_content, operation, reply
 from gridmill.kit.ids import encode_row
 
-router = APIRouter()
+router = make_router()
 
 
 @router.get(

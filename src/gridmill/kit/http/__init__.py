@@ -2,7 +2,7 @@
 
 An endpoint looks like this::
 
-    router = APIRouter()
+    router = make_router()
 
 
     @router.post(
@@ -38,15 +38,18 @@ from gridmill.kit.http.call import (
     require,
 )
 from gridmill.kit.http.downloads import Download, send_download
+from gridmill.kit.http.etags import check_match, has_precondition, make_etag, tagged_reply
 from gridmill.kit.http.operation import Operation, RouteOptions, operation
 from gridmill.kit.http.query import ListQuery, PaginationReply, parse_query
 from gridmill.kit.http.replies import error_reply, no_content, reply, to_json
+from gridmill.kit.http.routing import CallRoute, make_router
 from gridmill.kit.http.wire import EmptyBody, WireModel, validate_json
 
 __all__ = [
     "BODY_LIMIT",
     "Call",
     "CallDep",
+    "CallRoute",
     "Caller",
     "Download",
     "EmptyBody",
@@ -57,7 +60,11 @@ __all__ = [
     "Services",
     "Transactions",
     "WireModel",
+    "check_match",
     "error_reply",
+    "has_precondition",
+    "make_etag",
+    "make_router",
     "no_content",
     "operation",
     "parse_query",
@@ -65,6 +72,7 @@ __all__ = [
     "reply",
     "require",
     "send_download",
+    "tagged_reply",
     "to_json",
     "validate_json",
 ]

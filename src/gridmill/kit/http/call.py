@@ -1,16 +1,20 @@
 """One request as an endpoint sees it: who calls, the body, the query, the transaction."""
 
-from collections.abc import AsyncIterator, Mapping
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypeVar, cast
+from uuid import UUID
 
 from fastapi import Depends, params
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from starlette.requests import Request
+from starlette.responses import Response
 
-from gridmill.kit.errors import InsufficientScope, Unauthorized
+from gridmill.kit.errors import GridmillError, InsufficientScope, Unauthorized
+from gridmill.kit.http import idempotency
 from gridmill.kit.http.body import BODY_LIMIT, check_json_type, read_body
 from gridmill.kit.http.query import parse_query
 from gridmill.kit.http.wire import ModelT, validate_json
@@ -21,6 +25,11 @@ ServiceT = TypeVar("ServiceT")
 
 class Caller(Protocol):
     """Whoever a key stands for; the auth room knows more of it (`auth.service.principal_of`)."""
+
+    @property
+    def holder_id(self) -> UUID:
+        """Whose idempotency keys these are: the workspace's, or those of a limited key."""
+        ...
 
     def allows(self, scope: str) -> bool:
         """Whether the key reaches `scope`."""
@@ -52,6 +61,11 @@ class Call:
         self.services = services
         self._stack = stack
         self._tx: AsyncConnection[TupleRow] | None = None
+        self._raw: bytes | None = None
+        self._payload_digest: bytes | None = None
+        self._claim: idempotency.Claim | None = None
+        self._effect = AsyncExitStack()
+        self._key = _read_key(request)
 
     @property
     def caller(self) -> Caller:
@@ -81,12 +95,59 @@ class Call:
         when the endpoint raises. Ask for it after a long upload was read, not before; a stream
         that outlives the endpoint opens its own through `call.service(Database)`.
 
+        With an `Idempotency-Key`, the body is read first and the key claimed, so that a repeat
+        ends here: it gets the reply that was kept.
+
         Raises:
             Unavailable: the database is away.
+            IdempotencyInProgress, IdempotencyKeyReused.
         """
         if self._tx is None:
+            digest = None if self._key is None else await self._digest_payload()
             self._tx = await self._stack.enter_async_context(self.services.database.transaction())
+            if self._key is not None and digest is not None:
+                await self._take_claim(self._tx, self._key, digest)
         return self._tx
+
+    def note_payload(self, digest: bytes) -> None:
+        """Say what an upload that was received holds, before `tx` is first asked for."""
+        self._payload_digest = digest
+
+    async def _digest_payload(self) -> bytes:
+        if self._payload_digest is None:
+            self._payload_digest = hashlib.sha256(await self._read(BODY_LIMIT)).digest()
+        return self._payload_digest
+
+    async def _take_claim(self, tx: AsyncConnection[TupleRow], key: str, digest: bytes) -> None:
+        claims = self.service(idempotency.Claims)
+        fingerprint = idempotency.fingerprint(self.request, digest)
+        claim = idempotency.Claim(self.caller.holder_id, key, fingerprint)
+        kept = await claims.take(tx, claim)
+        if kept is not None:
+            raise idempotency.send_again(kept)
+        self._claim = claim
+        # The effect is undone alone when it is refused: the claim and the kept refusal stay.
+        await self._stack.enter_async_context(self._effect)
+        await self._effect.enter_async_context(tx.transaction())
+
+    async def keep_response(self, response: Response, shown_once: Sequence[str]) -> None:
+        """Keep a reply for repeats, in the transaction of its effect; only a claimed call's."""
+        if self._key is not None and self._tx is None:
+            await self.tx()
+        claim, self._claim = self._claim, None
+        if claim is not None and self._tx is not None:
+            await self._effect.aclose()
+            kept = idempotency.keep_response(response, shown_once)
+            await self.service(idempotency.Claims).keep(self._tx, claim, kept)
+
+    async def keep_error(self, error: GridmillError) -> None:
+        """Undo the effect and keep its refusal for repeats; only a claimed call's."""
+        claim, self._claim = self._claim, None
+        if claim is not None and self._tx is not None and idempotency.is_kept(error):
+            await self._effect.__aexit__(type(error), error, error.__traceback__)
+            kept = idempotency.keep_error(error)
+            await self.service(idempotency.Claims).keep(self._tx, claim, kept)
+            await self._stack.aclose()
 
     async def body(
         self, model: type[ModelT], *, optional: bool = False, limit: int = BODY_LIMIT
@@ -98,10 +159,12 @@ class Call:
         Raises:
             UnsupportedMediaType, PayloadTooLarge, InvalidJson, InvalidText, ValidationFailed.
         """
+        if self._key is not None:
+            await self.tx()  # a repeat ends here, whatever its body says
         if optional and self._is_bodiless():
             return validate_json(model, b"{}")
         check_json_type(self.request)
-        raw = await read_body(self.request, limit)
+        raw = await self._read(limit)
         if optional and not raw:
             return validate_json(model, b"{}")
         parse_request(raw)
@@ -115,9 +178,20 @@ class Call:
         """
         return parse_query(model, cast("bytes", self.request.scope.get("query_string", b"")))
 
+    async def _read(self, limit: int) -> bytes:
+        if self._raw is None:
+            self._raw = await read_body(self.request, limit)
+        return self._raw
+
     def _is_bodiless(self) -> bool:
         headers = self.request.headers
         return "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
+
+
+def _read_key(request: Request) -> str | None:
+    if request.method not in idempotency.METHODS:
+        return None
+    return idempotency.read_key(request.headers.getlist(idempotency.HEADER))
 
 
 def find_caller(request: Request) -> Caller | None:
@@ -128,7 +202,9 @@ def find_caller(request: Request) -> Caller | None:
 async def _open_call(request: Request) -> AsyncIterator[Call]:
     app: Any = request.app
     async with AsyncExitStack() as stack:
-        yield Call(request, cast("Services", app.state.services), stack)
+        call = Call(request, cast("Services", app.state.services), stack)
+        request.scope.setdefault("state", {})["call"] = call
+        yield call
 
 
 CallDep = Annotated[Call, Depends(_open_call, scope="function")]

@@ -15,6 +15,7 @@ from gridmill.kit.errors import (
     InvalidJson,
     InvalidText,
     PayloadTooLarge,
+    RateLimited,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
@@ -42,6 +43,8 @@ class Operation:
     query: type[BaseModel] | None
     errors: tuple[type[GridmillError], ...] = ()
     reply_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    shown_once: tuple[str, ...] = ()
+    tagged: bool = False
 
 
 class RouteOptions(TypedDict):
@@ -68,13 +71,16 @@ def operation(
     query: type[BaseModel] | None = None,
     errors: Sequence[type[GridmillError]] = (),
     reply_headers: Mapping[str, str] | None = None,
+    shown_once: Sequence[str] = (),
+    tagged: bool = False,
 ) -> RouteOptions:
     """Options for a route; the docstring of the endpoint becomes its description.
 
     `scope` is checked before the endpoint runs (`None`: no key is asked for). `body` and `query`
     are the models that the endpoint gives to `call.body` and `call.query`; `multipart` is the JSON
     schema of an upload's form instead. `errors` are the room's own; the general ones are added.
-    `reply_headers` maps a header's name to its description.
+    `reply_headers` maps a header's name to its description. `shown_once` are the reply's fields
+    that are not kept for a repeat; `tagged` says that what the path names carries an `ETag`.
     """
     described = Operation(
         operation_id=operation_id,
@@ -89,6 +95,8 @@ def operation(
         query=query,
         errors=(*errors, *_general_errors(scope, body, multipart, query)),
         reply_headers=dict(reply_headers or {}),
+        shown_once=tuple(shown_once),
+        tagged=tagged,
     )
     return RouteOptions(
         operation_id=operation_id,
@@ -107,7 +115,7 @@ def _general_errors(
 ) -> tuple[type[GridmillError], ...]:
     found: list[type[GridmillError]] = []
     if scope is not None:
-        found += [Unauthorized, InsufficientScope]
+        found += [Unauthorized, InsufficientScope, RateLimited]
     if body is not None:
         found += [InvalidJson]
     if body is not None or multipart is not None:

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from gridmill.providers.llm.model import Usage
+from gridmill.storage import quotas
 from gridmill.storage.database import Tx
 from gridmill.tasks.model import Counts, Task, TaskKind, TaskStatus
 
@@ -155,10 +156,7 @@ async def count_tasks(tx: Tx, which: TaskFilter) -> int:
 
 async def hold_quota(tx: Tx, workspace_id: UUID) -> tuple[int, int]:
     """Open tasks and this month's tokens; held until the transaction ends, so that counts hold."""
-    await tx.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended('task quota ' || %s::text, 0))",
-        [workspace_id],
-    )
+    await quotas.hold_quota(tx, "tasks", workspace_id)
     cursor = await tx.execute(
         sql.SQL(
             "SELECT count(*) FILTER (WHERE {open}), "
