@@ -102,13 +102,19 @@ def _judge(
         return fail_cell(state.row, column, CellError("MODEL_REQUIRED", message))
     if said.value is None:
         message = "The filled rows do not tell which value belongs here."
+        if said.factors.get("method") == "lookup":
+            message = (
+                "The reference data knows no such place, or several that differ in this. "
+                "A column with the state or country of the place tells them apart."
+            )
         return fail_cell(state.row, column, CellError("NOT_CONFIDENT", message))
-    source = {"kind": "dataset", "rowIds": list(said.row_ids)}
+    rows = list(said.row_ids) or [state.row.row_id]
+    sources = list(said.sources) or [{"kind": "dataset", "rowIds": rows}]
     return grade_cell(
         state.row,
         column,
         said.value,
         round(said.confidence, 3),
         factors=said.factors,
-        sources=[source] if said.row_ids else [{"kind": "dataset", "rowIds": [state.row.row_id]}],
+        sources=sources,
     )
