@@ -61,13 +61,40 @@ _KINDS = {
 }
 _OF_KIND = {
     "country": frozenset(
-        "capital countryName iso2 iso3 isoNumeric continent currency currencyName phonePrefix tld "
-        "languages neighbours population area".split()
+        [
+            "capital",
+            "countryName",
+            "iso2",
+            "iso3",
+            "isoNumeric",
+            "continent",
+            "currency",
+            "currencyName",
+            "phonePrefix",
+            "tld",
+            "languages",
+            "neighbours",
+            "population",
+            "area",
+        ]
     ),
     "state": frozenset({"stateName", "stateCode", "countryName", "iso2", "iso3"}),
     "city": frozenset(
-        "countryName iso2 iso3 continent currency currencyName phonePrefix stateName stateCode "
-        "latitude longitude timezone population".split()
+        [
+            "countryName",
+            "iso2",
+            "iso3",
+            "continent",
+            "currency",
+            "currencyName",
+            "phonePrefix",
+            "stateName",
+            "stateCode",
+            "latitude",
+            "longitude",
+            "timezone",
+            "population",
+        ]
     ),
 }
 
@@ -117,7 +144,7 @@ def _order_kinds(target: str, forms: Sequence[str]) -> tuple[str, ...]:
     named = [kind for kind, nouns in _KINDS.items() if words & nouns and kind != "state"]
     if named and forms[0] in {"population", "area", "timezone", "latitude", "longitude"}:
         return (named[0],)
-    wide = forms[0] in _OF_KIND["country"] and forms[0] not in {"population"}
+    wide = forms[0] in _OF_KIND["country"] and forms[0] != "population"
     return ("country", "state", "city") if wide else ("city", "state", "country")
 
 
