@@ -101,15 +101,18 @@ def _judge(
         message = reason or "There is nothing to learn this column from."
         return fail_cell(state.row, column, CellError("MODEL_REQUIRED", message))
     if said.value is None:
-        message = "The filled rows do not tell which value belongs here."
         if said.factors.get("method") == "lookup":
             message = (
-                "The reference data knows no such place, or several that differ in this. "
-                "A column with the state or country of the place tells them apart."
+                "The reference data knows no such place, or several that differ in this. Add the "
+                "place's state or country in a column of its own, or configure a model."
             )
+            return fail_cell(state.row, column, CellError("MODEL_REQUIRED", message))
+        message = "The filled rows do not tell which value belongs here."
         return fail_cell(state.row, column, CellError("NOT_CONFIDENT", message))
-    rows = list(said.row_ids) or [state.row.row_id]
-    sources = list(said.sources) or [{"kind": "dataset", "rowIds": rows}]
+    sources: list[Mapping[str, object]] = list(said.sources)
+    if said.row_ids or not sources:
+        rows = list(said.row_ids) or [state.row.row_id]
+        sources.insert(0, {"kind": "dataset", "rowIds": rows})
     return grade_cell(
         state.row,
         column,

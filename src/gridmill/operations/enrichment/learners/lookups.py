@@ -5,7 +5,7 @@ a Beta mean: a prior from tables with known truth, worth `_PRIOR_ROWS` rows, and
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gridmill.operations.enrichment.learners import gazetteer
 from gridmill.operations.enrichment.learners.exchange import Learner, Prediction, Row, Table, Target
@@ -162,13 +162,18 @@ class ReferredLearner:
         """See `Learner`."""
         looked = self._lookup.predict(row_ids, rows)
         learnt = self._learnt.predict(row_ids, rows)
-        return [
-            first
-            if first.value is not None
-            and (second.value is None or first.confidence >= second.confidence)
-            else second
-            for first, second in zip(looked, learnt, strict=True)
-        ]
+        return [_join(first, second) for first, second in zip(looked, learnt, strict=True)]
+
+
+def _join(looked: Prediction, learnt: Prediction) -> Prediction:
+    """The surer one; where both say the same, it rests on the rows and on the record."""
+    if looked.value is None:
+        return learnt
+    if learnt.value is None or looked.confidence > learnt.confidence:
+        agrees = learnt.value is not None and normalise(learnt.value) == normalise(looked.value)
+        return replace(looked, row_ids=learnt.row_ids) if agrees else looked
+    agrees = normalise(learnt.value) == normalise(looked.value)
+    return replace(learnt, sources=looked.sources) if agrees else learnt
 
 
 def _count(tally: Mapping[str, Sequence[int]]) -> int:
