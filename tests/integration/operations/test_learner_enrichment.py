@@ -61,8 +61,11 @@ async def test_columns_are_learnt_one_after_the_other_and_name_their_rows(
     }
     assert all(cell.status is CellStatus.OK for cell in outcome.cells)
     by_id = {row.row_id: row for row in training}
-    [source] = found[1, 2].sources
+    source, record = found[1, 2].sources
     assert source["kind"] == "dataset"
+    assert record["kind"] == "knowledge"
+    [language] = found[1, 3].sources
+    assert language["kind"] == "dataset"
     assert 0 < len(source["rowIds"]) <= 5
     assert {by_id[row_id].values["City"] for row_id in source["rowIds"]} == {"Oulu"}
     assert outcome.usage.requests == 0

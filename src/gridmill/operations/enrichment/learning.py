@@ -101,14 +101,23 @@ def _judge(
         message = reason or "There is nothing to learn this column from."
         return fail_cell(state.row, column, CellError("MODEL_REQUIRED", message))
     if said.value is None:
+        if said.factors.get("method") == "lookup":
+            message = (
+                "The reference data knows no such place, or several that differ in this. Add the "
+                "place's state or country in a column of its own, or configure a model."
+            )
+            return fail_cell(state.row, column, CellError("MODEL_REQUIRED", message))
         message = "The filled rows do not tell which value belongs here."
         return fail_cell(state.row, column, CellError("NOT_CONFIDENT", message))
-    source = {"kind": "dataset", "rowIds": list(said.row_ids)}
+    sources: list[Mapping[str, object]] = list(said.sources)
+    if said.row_ids or not sources:
+        rows = list(said.row_ids) or [state.row.row_id]
+        sources.insert(0, {"kind": "dataset", "rowIds": rows})
     return grade_cell(
         state.row,
         column,
         said.value,
         round(said.confidence, 3),
         factors=said.factors,
-        sources=[source] if said.row_ids else [{"kind": "dataset", "rowIds": [state.row.row_id]}],
+        sources=sources,
     )

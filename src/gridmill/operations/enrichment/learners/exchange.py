@@ -1,6 +1,6 @@
 """What goes to a worker process and what comes back. Pure: the server imports this without numpy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,13 +32,15 @@ class Target:
 class Prediction:
     """An answer for one row: `value` `None` when there is none, `confidence` from 0 to 1.
 
-    `factors` say what the confidence is made of, `row_ids` the rows that it was learnt from.
+    `factors` say what the confidence is made of, `row_ids` the rows that it was learnt from,
+    `sources` what else it rests on, in the shape of a cell's sources.
     """
 
     value: str | None
     confidence: float
     factors: dict[str, object]
     row_ids: tuple[str, ...] = ()
+    sources: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from gridmill.kit.values import DataType
 from gridmill.operations.enrichment.confidence import FLOOR
 from gridmill.operations.enrichment.learners.categories import CategoryLearner
 from gridmill.operations.enrichment.learners.exchange import Learner, Prediction, Row, Table, Target
+from gridmill.operations.enrichment.learners.lookups import LookupLearner, ReferredLearner
 from gridmill.operations.enrichment.learners.meaning import OptionMatcher, choose_text_columns
 from gridmill.operations.enrichment.learners.numbers import NumberLearner
 from gridmill.operations.enrichment.learners.samples import Samples
@@ -21,6 +22,15 @@ _ADVICE = "Configure a model, or fill in some rows to learn from."
 
 def fit(table: Table, target: Target, seed: int) -> Learner | str:
     """A learner for the target column, or a sentence for people: why there is none."""
+    lookup = LookupLearner.make(table, target)
+    learnt = _fit_rows(table, target, seed)
+    if lookup is None or lookup.is_refuted():
+        return learnt
+    return lookup if isinstance(learnt, str) else ReferredLearner(lookup, learnt)
+
+
+def _fit_rows(table: Table, target: Target, seed: int) -> Learner | str:
+    """What the filled rows alone teach."""
     samples = Samples(table, target, MAX_SAMPLES, seed)
     if not len(samples):
         return _fit_options(table, target)
