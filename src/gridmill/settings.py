@@ -30,16 +30,23 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from gridmill.kit.egress import AddressRules, parse_networks
+
 PREFIX = "GRIDMILL_"
 FILE_NAME = "gridmill.toml"
 _MASK = "********"
 _UNLIMITED = "unlimited"
-_LATER = frozenset({"rate_limit", "egress_allow", "webhook_allow_http", "quota_bytes"})
+_LATER = frozenset({"rate_limit", "quota_bytes"})
 """Settings of the contract whose subject does not exist yet: accepted, and without effect."""
 
 
 def _read_limit(value: object) -> object:
     return None if value == _UNLIMITED else value
+
+
+def _join_networks(value: object) -> object:
+    """The file may hold a list; the environment holds one text."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
 
 
 Limit: TypeAlias = Annotated[int | None, BeforeValidator(_read_limit)]
@@ -123,6 +130,16 @@ class Settings(BaseSettings):
         None, ge=1, description="Model tokens of one workspace a month; unlimited when left out"
     )
 
+    egress_allow: Annotated[str, BeforeValidator(_join_networks)] = Field(
+        "",
+        description="Networks (CIDR, with commas between) that webhooks and fetches may reach"
+        " although they are not public",
+    )
+    webhook_allow_http: bool = Field(
+        False,
+        description="Whether webhooks may go to http:// addresses",
+    )
+
     worker_concurrency: int = Field(
         4, ge=1, le=1000, description="Jobs that one worker runs at the same time"
     )
@@ -152,6 +169,18 @@ class Settings(BaseSettings):
         if url is not None:
             _check_address(url.get_secret_value())
         return url
+
+    @field_validator("egress_allow")
+    @classmethod
+    def _check_networks(cls, text: str) -> str:
+        parse_networks([one for one in text.split(",") if one.strip()])
+        return text
+
+    @property
+    def address_rules(self) -> AddressRules:
+        """What may be dialled for users."""
+        texts = [one for one in self.egress_allow.split(",") if one.strip()]
+        return AddressRules(parse_networks(texts), self.webhook_allow_http)
 
     @field_validator("llm_api_key")
     @classmethod

@@ -127,11 +127,11 @@ def test_settings_of_the_contract_are_no_typing_errors_before_they_have_an_effec
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRIDMILL_RATE_LIMIT", "unlimited")
-    monkeypatch.setenv("GRIDMILL_EGRESS_ALLOW", "10.0.0.0/8")
-    (tmp_path / "gridmill.toml").write_text("quota_bytes = 5\nwebhook_allow_http = true\n")
+    monkeypatch.setenv("GRIDMILL_QUOTA_BYTES", "10")
+    (tmp_path / "gridmill.toml").write_text("quota_bytes = 5\nrate_limit = 5\n")
     assert load_settings().port == 8000
     assert find_unknown_variables() == []
-    assert find_idle_variables() == ["GRIDMILL_EGRESS_ALLOW", "GRIDMILL_RATE_LIMIT"]
+    assert find_idle_variables() == ["GRIDMILL_QUOTA_BYTES", "GRIDMILL_RATE_LIMIT"]
 
 
 def test_a_limit_may_be_the_word_unlimited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,3 +162,17 @@ def test_the_default_folder_is_the_users_own(
     monkeypatch.delenv("GRIDMILL_DATA_DIR")
     monkeypatch.setattr("sys.platform", "linux")
     assert load_settings().data_dir == tmp_path / "xdg" / "gridmill"
+
+
+def test_networks_to_reach_are_read_and_checked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GRIDMILL_EGRESS_ALLOW", "10.0.0.0/8, fd00::/8")
+    monkeypatch.setenv("GRIDMILL_WEBHOOK_ALLOW_HTTP", "true")
+    rules = load_settings(data_dir=tmp_path).address_rules
+    assert rules.allow_http
+    assert rules.admits("10.1.2.3")
+    assert not rules.admits("192.168.1.1")
+    monkeypatch.setenv("GRIDMILL_EGRESS_ALLOW", "10.0.0.1/8")
+    with pytest.raises(SettingsError, match="CIDR"):
+        load_settings(data_dir=tmp_path)
