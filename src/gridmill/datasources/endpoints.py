@@ -12,7 +12,6 @@ from gridmill.datasources.errors import (
     FileTooLarge,
     MalformedFile,
     UnsupportedFormat,
-    WebhookNotFound,
 )
 from gridmill.datasources.model import SourceStatus
 from gridmill.datasources.schemas import (
@@ -32,6 +31,8 @@ from gridmill.engine.port import Engine
 from gridmill.kit import clock
 from gridmill.kit.errors import FieldError, InvalidFilter, ValidationFailed
 from gridmill.kit.http import Call, CallDep, no_content, operation, reply
+from gridmill.webhooks import service as webhooks
+from gridmill.webhooks.errors import WebhookNotFound
 
 router = APIRouter()
 
@@ -89,16 +90,20 @@ async def _receive(call: Call) -> Response:
         options = service.read_options(
             fields.get("encoding"), fields.get("delimiter"), fields.get("header")
         )
-        service.check_webhook(fields.get("webhookId"))
         content_type = await service.check_file(upload.files[0], options)
+        tx = await call.tx()
+        webhook_id = await webhooks.check_webhook(
+            tx, principal.workspace_id, fields.get("webhookId")
+        )
         source = await service.add_file(
-            await call.tx(),
+            tx,
             call.service(Engine),
             principal,
             upload.files[0],
             content_type,
             options,
             name=name,
+            webhook_id=webhook_id,
         )
     location = f"/api/v2/datasources/{source.datasource_id}"
     return reply(write_source(source, ()), 201, {"Location": location})

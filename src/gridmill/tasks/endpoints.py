@@ -18,7 +18,6 @@ from gridmill.tasks.errors import (
     QuotaExceeded,
     TaskNotCancellable,
     TaskNotFound,
-    WebhookNotFound,
 )
 from gridmill.tasks.model import Operations, Task, TaskLimits
 from gridmill.tasks.schemas import (
@@ -37,6 +36,7 @@ from gridmill.tasks.schemas import (
 )
 from gridmill.tasks.service import Shop, Terms
 from gridmill.tasks.wire import report_to_wire, task_to_wire, workspace_usage_to_wire
+from gridmill.webhooks.errors import WebhookNotFound
 
 router = APIRouter()
 _TASKS = "/datasets/{dataset_id}/tasks"
