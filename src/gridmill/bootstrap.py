@@ -23,6 +23,7 @@ from gridmill.engine.limits import PostgresLimiter
 from gridmill.engine.port import Engine, HandlerSpec
 from gridmill.engine.procrastinate_engine import ProcrastinateEngine, count_live_workers
 from gridmill.engine.schema import install_engine_schema
+from gridmill.kit.egress import AddressRules, Egress
 from gridmill.kit.errors import Unavailable
 from gridmill.kit.http import Download, Services
 from gridmill.kit.http.idempotency import Claims
@@ -38,6 +39,8 @@ from gridmill.storage.idempotency import PostgresClaims
 from gridmill.storage.migrate import migrate
 from gridmill.tasks import jobs as task_jobs
 from gridmill.tasks.model import Operations, TaskLimits
+from gridmill.webhooks import jobs as webhook_jobs
+from gridmill.webhooks.events import QUEUE as WEBHOOK_QUEUE
 
 # Imports and plans are few and long; batches are many and short.
 _DEFAULT_SLOTS = 2
@@ -97,6 +100,7 @@ async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiP
             registry={
                 Database: database,
                 Engine: core.engine,
+                AddressRules: settings.address_rules,
                 auth.DatasetFinder: _find_dataset,
                 Operations: core.operations,
                 DatasetLimits: _dataset_limits(settings),
@@ -123,6 +127,7 @@ async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiP
 @asynccontextmanager
 async def open_worker(settings: Settings, database_url: str) -> AsyncGenerator[WorkerParts]:
     """A worker's parts over a prepared database; closed at exit."""
+    egress = Egress(settings.address_rules)
     parsers = ProcessPool(_PARSERS, memory_bytes=_PARSER_BYTES, calls_per_child=1)
     async with (
         # A task's first batches start together: none of them waits for a connection to be made.
@@ -133,15 +138,21 @@ async def open_worker(settings: Settings, database_url: str) -> AsyncGenerator[W
             ready_connections=settings.worker_concurrency + _DEFAULT_SLOTS,
         ) as core,
         _closing(parsers.close),
+        _closing(egress.close),
     ):
         database, engine = core.database, core.engine
         yield WorkerParts(
             handlers={
-                **datasource_jobs.handlers(database, parsers),
+                **webhook_jobs.handlers(database, engine, egress),
+                **datasource_jobs.handlers(database, engine, parsers),
                 **dataset_jobs.handlers(database, _dataset_limits(settings)),
                 **task_jobs.handlers(database, engine, core.operations, _dataset_limits(settings)),
             },
-            queues={"default": _DEFAULT_SLOTS, "batches": settings.worker_concurrency},
+            queues={
+                "default": _DEFAULT_SLOTS,
+                "batches": settings.worker_concurrency,
+                WEBHOOK_QUEUE: webhook_jobs.SLOTS,
+            },
             watch=lambda: _watch(database, engine, settings.llm_answer_days),
         )
 

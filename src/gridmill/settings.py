@@ -30,12 +30,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from gridmill.kit.egress import AddressRules, parse_networks
+
 PREFIX = "GRIDMILL_"
 FILE_NAME = "gridmill.toml"
 _MASK = "********"
 _UNLIMITED = "unlimited"
-_LATER = frozenset({"egress_allow", "webhook_allow_http"})
-"""Settings of the contract whose subject does not exist yet: accepted, and without effect."""
 
 
 def _read_limit(value: object) -> object:
@@ -48,6 +48,11 @@ _PLANS: Mapping[object, int] = {"standard": 100, "premium": 500}
 
 def _read_rate(value: object) -> object:
     return _PLANS.get(value, value) if isinstance(value, str) else value
+
+
+def _join_networks(value: object) -> object:
+    """The file may hold a list; the environment holds one text."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
 
 
 Limit: TypeAlias = Annotated[int | None, BeforeValidator(_read_limit)]
@@ -141,6 +146,16 @@ class Settings(BaseSettings):
         None, ge=1, description="Model tokens of one workspace a month; unlimited when left out"
     )
 
+    egress_allow: Annotated[str, BeforeValidator(_join_networks)] = Field(
+        "",
+        description="Networks (CIDR, with commas between) that webhooks and fetches may reach"
+        " although they are not public",
+    )
+    webhook_allow_http: bool = Field(
+        False,
+        description="Whether webhooks may go to http:// addresses",
+    )
+
     worker_concurrency: int = Field(
         4, ge=1, le=1000, description="Jobs that one worker runs at the same time"
     )
@@ -170,6 +185,18 @@ class Settings(BaseSettings):
         if url is not None:
             _check_address(url.get_secret_value())
         return url
+
+    @field_validator("egress_allow")
+    @classmethod
+    def _check_networks(cls, text: str) -> str:
+        parse_networks([one for one in text.split(",") if one.strip()])
+        return text
+
+    @property
+    def address_rules(self) -> AddressRules:
+        """What may be dialled for users."""
+        texts = [one for one in self.egress_allow.split(",") if one.strip()]
+        return AddressRules(parse_networks(texts), self.webhook_allow_http)
 
     @field_validator("llm_api_key")
     @classmethod
@@ -246,7 +273,7 @@ def describe_settings(settings: Settings) -> Iterator[SettingLine]:
 
 def find_unknown_variables() -> list[str]:
     """Environment variables with our prefix that name no setting: most likely typing errors."""
-    known = {PREFIX + name.upper() for name in {*Settings.model_fields, *_LATER}}
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
     return sorted(
         name
         for name in os.environ
@@ -254,11 +281,6 @@ def find_unknown_variables() -> list[str]:
         and name.upper() not in known
         and not name.upper().startswith(f"{PREFIX}TEST_")
     )
-
-
-def find_idle_variables() -> list[str]:
-    """Environment variables that are settings, but of what this version does not do yet."""
-    return sorted(PREFIX + name.upper() for name in _LATER if os.environ.get(PREFIX + name.upper()))
 
 
 def make_child_environment(settings: Settings, *, database_url: str) -> dict[str, str]:
@@ -309,7 +331,7 @@ def _read_file(file: Path) -> dict[str, Any]:
         found = TomlConfigSettingsSource(Settings, toml_file=file)()
     except (OSError, ValueError) as error:
         raise SettingsError(f"{file} cannot be read: {error}") from None
-    return {name: value for name, value in found.items() if name not in _LATER}
+    return dict(found)
 
 
 def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:

@@ -101,7 +101,7 @@ def hash_key(secret: bytes, key: str) -> bytes:
 
     A fast hash is enough for 256 random bits, and a stolen table without the secret tells nothing.
     """
-    return hmac.digest(_derive(secret, b"api-key"), key.encode(), hashlib.sha256)
+    return hmac.digest(derive_key(secret, b"api-key"), key.encode(), hashlib.sha256)
 
 
 def hint_of(key: str) -> str:
@@ -111,10 +111,10 @@ def hint_of(key: str) -> str:
 
 def sign(secret: bytes, message: bytes) -> bytes:
     """The signature (32 bytes) of a link's text under the installation's secret."""
-    return hmac.digest(_derive(secret, b"link"), message, hashlib.sha256)
+    return hmac.digest(derive_key(secret, b"link"), message, hashlib.sha256)
 
 
-def _derive(secret: bytes, purpose: bytes) -> bytes:
+def derive_key(secret: bytes, purpose: bytes) -> bytes:
     """A key for one purpose, so that a signature of one kind is never one of another."""
     return hmac.digest(secret, b"gridmill/" + purpose, hashlib.sha256)
 

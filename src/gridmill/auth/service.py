@@ -18,6 +18,7 @@ from gridmill.auth.model import (
     Link,
     Principal,
     Scope,
+    derive_key,
     hash_key,
     hint_of,
     is_well_formed_key,
@@ -215,3 +216,8 @@ def _from_base64(text: str) -> bytes:
     if _to_base64(raw) != text:
         raise binascii.Error("not canonical")
     return raw
+
+
+async def load_key(tx: Tx, purpose: bytes) -> bytes:
+    """A key (32 bytes) for one purpose of another room, derived from the installation's secret."""
+    return derive_key(await repository.load_secret(tx), purpose)

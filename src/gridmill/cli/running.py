@@ -70,13 +70,11 @@ def start_logs(settings: "Settings") -> None:
 
 
 def tell_unknown_variables() -> None:
-    """Point out environment variables that look like settings and are none, or do nothing yet."""
-    from gridmill.settings import find_idle_variables, find_unknown_variables
+    """Point out environment variables that look like settings and are none."""
+    from gridmill.settings import find_unknown_variables
 
     for name in find_unknown_variables():
         typer.echo(f"gridmill: {name} is no setting that Gridmill knows", err=True)
-    for name in find_idle_variables():
-        typer.echo(f"gridmill: {name} has no effect in this version", err=True)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

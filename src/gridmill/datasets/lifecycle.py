@@ -29,6 +29,7 @@ from gridmill.kit.ids import new_uuid7, parse_uuid
 from gridmill.kit.pages import PageQuery, Pagination, cut_page, find_place
 from gridmill.storage import grids
 from gridmill.storage.database import Tx
+from gridmill.webhooks import service as webhooks
 
 IMPORT_JOB = "datasets.import"
 CLEAN_JOB = "datasets.clean"
@@ -143,6 +144,8 @@ async def create_dataset(
         await import_or_fail(tx, dataset_id, limits)
     elif imports:
         await engine.enqueue(tx, [Job(IMPORT_JOB, {"datasetId": str(dataset_id)})])
+    data = {"datasetId": dataset_id, "name": new.name, "type": new.type.value}
+    await webhooks.tell(tx, engine, principal.workspace_id, webhooks.Event.DATASET_CREATED, data)
     return await _reread(tx, principal.workspace_id, dataset_id)
 
 

@@ -11,7 +11,6 @@ from gridmill.datasources.errors import (
     FileTooLarge,
     MalformedFile,
     UnsupportedFormat,
-    WebhookNotFound,
 )
 from gridmill.datasources.model import SourceLimits, SourceStatus
 from gridmill.datasources.schemas import (
@@ -31,6 +30,8 @@ from gridmill.engine.port import Engine
 from gridmill.kit import clock
 from gridmill.kit.errors import FieldError, InvalidFilter, QuotaExceeded, ValidationFailed
 from gridmill.kit.http import Call, CallDep, make_router, no_content, operation, reply
+from gridmill.webhooks import service as webhooks
+from gridmill.webhooks.errors import WebhookNotFound
 
 router = make_router()
 
@@ -89,9 +90,11 @@ async def _receive(call: Call) -> Response:
         options = service.read_options(
             fields.get("encoding"), fields.get("delimiter"), fields.get("header")
         )
-        service.check_webhook(fields.get("webhookId"))
         content_type = await service.check_file(upload.files[0], options)
         tx = await call.tx()
+        webhook_id = await webhooks.check_webhook(
+            tx, principal.workspace_id, fields.get("webhookId")
+        )
         await service.check_quota(
             tx, principal.workspace_id, upload.files[0].size, call.service(SourceLimits)
         )
@@ -103,6 +106,7 @@ async def _receive(call: Call) -> Response:
             content_type,
             options,
             name=name,
+            webhook_id=webhook_id,
         )
     location = f"/api/v2/datasources/{source.datasource_id}"
     return reply(write_source(source, ()), 201, {"Location": location})

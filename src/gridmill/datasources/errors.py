@@ -14,15 +14,6 @@ class DatasourceNotFound(NotFound):
         super().__init__("There is no data source with this id.")
 
 
-class WebhookNotFound(NotFound):
-    """404: the upload names a webhook that this workspace does not have."""
-
-    code = "WEBHOOK_NOT_FOUND"
-
-    def __init__(self) -> None:
-        super().__init__("There is no webhook with this id.")
-
-
 class DatasourceInUse(Conflict):
     """409: a dataset that a task holds, or that waits for its import, uses this source."""
 

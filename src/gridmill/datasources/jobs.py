@@ -21,7 +21,7 @@ from gridmill.datasources.parsing.model import (
     ParseFailure,
     ParseOptions,
 )
-from gridmill.engine.port import Handler, HandlerSpec, JobContext
+from gridmill.engine.port import Engine, Handler, HandlerSpec, JobContext
 from gridmill.kit.processes import ProcessDied, ProcessPool, ProcessTimedOut
 from gridmill.storage.database import Database
 from gridmill.storage.files import repository as files
@@ -35,7 +35,7 @@ ParseRunner = Callable[[str, str, str, ParseOptions], Awaitable[Parsed]]
 """Runs `parse_file` somewhere that survives what a file may do to it."""
 
 
-def handlers(database: Database, pool: ProcessPool) -> dict[str, HandlerSpec]:
+def handlers(database: Database, engine: Engine, pool: ProcessPool) -> dict[str, HandlerSpec]:
     """The handlers by job name; `pool` bounds the memory of its children."""
 
     async def run_in_child(
@@ -55,6 +55,7 @@ def handlers(database: Database, pool: ProcessPool) -> dict[str, HandlerSpec]:
         async with database.transaction() as tx:
             await service.fail_datasource(
                 tx,
+                engine,
                 UUID(payload["datasourceId"]),
                 CODE_MALFORMED,
                 f"Reading the file was tried several times and failed: {error[:300]}",
@@ -62,21 +63,23 @@ def handlers(database: Database, pool: ProcessPool) -> dict[str, HandlerSpec]:
 
     return {
         service.PROCESS_JOB: HandlerSpec(
-            make_handler(database, run_in_child), max_attempts=5, on_exhausted=give_up
+            make_handler(database, engine, run_in_child), max_attempts=5, on_exhausted=give_up
         )
     }
 
 
-def make_handler(database: Database, run: ParseRunner) -> Handler:
+def make_handler(database: Database, engine: Engine, run: ParseRunner) -> Handler:
     """The handler of `datasources.process` over whatever runs the parser."""
 
     async def process(payload: Mapping[str, Any], context: JobContext) -> None:  # noqa: ARG001
-        await process_source(database, run, UUID(payload["datasourceId"]))
+        await process_source(database, engine, run, UUID(payload["datasourceId"]))
 
     return process
 
 
-async def process_source(database: Database, run: ParseRunner, datasource_id: UUID) -> None:
+async def process_source(
+    database: Database, engine: Engine, run: ParseRunner, datasource_id: UUID
+) -> None:
     """Read one source, once: nothing happens when it was read, failed or deleted before."""
     with tempfile.TemporaryDirectory(prefix="gridmill-source-") as folder:
         path, spool = Path(folder, "file"), Path(folder, "rows")
@@ -89,10 +92,14 @@ async def process_source(database: Database, run: ParseRunner, datasource_id: UU
             parsed = await _parse(run, source, path, spool)
         except ParseFailure as failure:
             async with database.transaction() as tx:
-                await service.fail_datasource(tx, datasource_id, failure.code, failure.message)
+                await service.fail_datasource(
+                    tx, engine, datasource_id, failure.code, failure.message
+                )
             return
         async with database.transaction(statement_timeout=0) as tx:
-            await service.complete_datasource(tx, datasource_id, parsed, _read_chunks(spool))
+            await service.complete_datasource(
+                tx, engine, datasource_id, parsed, _read_chunks(spool)
+            )
 
 
 async def _parse(run: ParseRunner, source: DataSource, path: Path, spool: Path) -> Parsed:

@@ -50,8 +50,8 @@ def _to_source(row: Sequence[Any]) -> DataSource:
     )
 
 
-async def insert_source(tx: Tx, source: DataSource) -> None:
-    """Store a new source, still to be processed."""
+async def insert_source(tx: Tx, source: DataSource, webhook_id: UUID | None) -> None:
+    """Store a new source, still to be processed; `webhook_id` is told of it."""
     options = {
         "encoding": source.options.encoding,
         "delimiter": source.options.delimiter,
@@ -59,7 +59,8 @@ async def insert_source(tx: Tx, source: DataSource) -> None:
     }
     await tx.execute(
         "INSERT INTO datasources (datasource_id, workspace_id, file_name, content_type, file_size, "
-        "file_id, options, status, uploaded_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "file_id, options, status, uploaded_at, webhook_id) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             source.datasource_id,
             source.workspace_id,
@@ -70,6 +71,7 @@ async def insert_source(tx: Tx, source: DataSource) -> None:
             Jsonb(options),
             source.status.value,
             source.uploaded_at,
+            webhook_id,
         ),
     )
 
@@ -95,6 +97,19 @@ async def find_unprocessed(
     )
     row = await cursor.fetchone()
     return None if row is None else _to_source(row)
+
+
+async def find_told(tx: Tx, datasource_id: UUID) -> tuple[DataSource, UUID | None] | None:
+    """The source of any workspace, and the webhook that its upload named."""
+    cursor = await tx.execute(_SELECT + sql.SQL("WHERE s.datasource_id = %s"), (datasource_id,))
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    named = await tx.execute(
+        "SELECT webhook_id FROM datasources WHERE datasource_id = %s", (datasource_id,)
+    )
+    webhook = await named.fetchone()
+    return _to_source(row), None if webhook is None else webhook[0]
 
 
 async def hold_source(tx: Tx, workspace_id: UUID, datasource_id: UUID) -> DataSource | None:

@@ -17,7 +17,6 @@ from gridmill.datasources.errors import (
     DatasourceNotFound,
     MalformedFile,
     UnsupportedFormat,
-    WebhookNotFound,
 )
 from gridmill.datasources.model import (
     DataSource,
@@ -42,6 +41,7 @@ from gridmill.storage import grids
 from gridmill.storage.database import Database, Tx
 from gridmill.storage.files import repository as files
 from gridmill.storage.quotas import hold_quota
+from gridmill.webhooks import service as webhooks
 
 __all__ = [
     "LINK_KIND",
@@ -51,7 +51,6 @@ __all__ = [
     "add_file",
     "check_file",
     "check_quota",
-    "check_webhook",
     "delete_datasource",
     "fail_datasource",
     "find_datasource",
@@ -94,12 +93,6 @@ def read_options(encoding: str | None, delimiter: str | None, header: str | None
     if faults:
         raise ValidationFailed(faults)
     return ParseOptions(known, delimiter, None if header is None else _BOOLEANS[header])
-
-
-def check_webhook(webhook_id: str | None) -> None:
-    """Raise `WebhookNotFound` for any webhook: no workspace can have made one yet."""
-    if webhook_id is not None:
-        raise WebhookNotFound
 
 
 async def check_file(file: ReceivedFile, options: ParseOptions) -> Format:
@@ -155,6 +148,7 @@ async def add_file(  # noqa: PLR0917 (what, as what, and how: each named by its 
     options: ParseOptions,
     *,
     name: str | None = None,
+    webhook_id: UUID | None = None,
 ) -> DataSource:
     """Store a file that `check_file` found good as a data source, and have a job read it."""
     source = DataSource(
@@ -174,7 +168,7 @@ async def add_file(  # noqa: PLR0917 (what, as what, and how: each named by its 
         processed_at=None,
         row_count=None,
     )
-    await repository.insert_source(tx, source)
+    await repository.insert_source(tx, source, webhook_id)
     await engine.enqueue(tx, [Job(PROCESS_JOB, {"datasourceId": str(source.datasource_id)})])
     return source
 
@@ -188,7 +182,7 @@ async def find_unprocessed(tx: Tx, datasource_id: UUID) -> DataSource | None:
 
 
 async def complete_datasource(
-    tx: Tx, datasource_id: UUID, parsed: Parsed, chunks: AsyncIterable[bytes]
+    tx: Tx, engine: Engine, datasource_id: UUID, parsed: Parsed, chunks: AsyncIterable[bytes]
 ) -> bool:
     """Make the grid of a source from its spooled rows; `False` when it was deleted or read before.
 
@@ -200,12 +194,41 @@ async def complete_datasource(
     await grids.copy_text(tx, grid_no, len(parsed.columns), chunks)
     columns = [SourceColumn(column.name, column.data_type) for column in parsed.columns]
     await repository.complete_source(tx, datasource_id, grid_no, columns, parsed.pages)
+    await _tell(tx, engine, datasource_id)
     return True
 
 
-async def fail_datasource(tx: Tx, datasource_id: UUID, code: str, message: str) -> bool:
+async def fail_datasource(
+    tx: Tx, engine: Engine, datasource_id: UUID, code: str, message: str
+) -> bool:
     """Say why a source cannot be read; `False` when it was deleted or read before."""
-    return await repository.fail_source(tx, datasource_id, SourceError(code, message))
+    if not await repository.fail_source(tx, datasource_id, SourceError(code, message)):
+        return False
+    await _tell(tx, engine, datasource_id)
+    return True
+
+
+async def _tell(tx: Tx, engine: Engine, datasource_id: UUID) -> None:
+    """Tell webhooks what became of a source."""
+    found = await repository.find_told(tx, datasource_id)
+    if found is None:
+        return
+    source, webhook_id = found
+    is_read = source.status is SourceStatus.COMPLETED
+    error = source.error
+    data = {
+        "datasourceId": source.datasource_id,
+        "fileName": source.file_name,
+        "contentType": source.content_type.value,
+        "fileSize": source.file_size,
+        "status": source.status.value,
+        "rowCount": source.row_count,
+        "columnCount": len(source.columns) if is_read else None,
+        "pageCount": source.page_count,
+        "error": None if error is None else {"code": error.code, "message": error.message},
+    }
+    event = webhooks.Event.DATASOURCE_PROCESSED if is_read else webhooks.Event.DATASOURCE_FAILED
+    await webhooks.tell(tx, engine, source.workspace_id, event, data, also=webhook_id)
 
 
 # --- reading --------------------------------------------------------------------------------

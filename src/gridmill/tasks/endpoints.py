@@ -16,7 +16,6 @@ from gridmill.tasks.errors import (
     InvalidTaskForDataset,
     TaskNotCancellable,
     TaskNotFound,
-    WebhookNotFound,
 )
 from gridmill.tasks.model import Operations, Task, TaskLimits
 from gridmill.tasks.schemas import (
@@ -35,6 +34,7 @@ from gridmill.tasks.schemas import (
 )
 from gridmill.tasks.service import Shop, Terms
 from gridmill.tasks.wire import report_to_wire, task_to_wire, workspace_usage_to_wire
+from gridmill.webhooks.errors import WebhookNotFound
 
 router = make_router()
 _TASKS = "/datasets/{dataset_id}/tasks"

@@ -17,15 +17,6 @@ class TaskNotFound(NotFound):
         super().__init__("There is no task with this id.")
 
 
-class WebhookNotFound(NotFound):
-    """404: `webhookId` names no webhook of this workspace."""
-
-    code = "WEBHOOK_NOT_FOUND"
-
-    def __init__(self) -> None:
-        super().__init__("There is no webhook with this id.")
-
-
 class TaskNotCancellable(Conflict):
     """409: the task has ended already."""
 

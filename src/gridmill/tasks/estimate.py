@@ -28,6 +28,7 @@ from gridmill.tasks.run import narrow_rows
 from gridmill.tasks.selection import Selection, SelectionRequest, list_targets
 from gridmill.tasks.service import Terms
 from gridmill.tasks.setup import Setup, dump_examples, make_batch, make_setup, to_examples
+from gridmill.webhooks import service as webhooks
 
 SAMPLE_ROWS = 20
 _SAMPLE_BATCHES = 5
@@ -72,6 +73,7 @@ async def sample_bulk(
         ValidationFailed, WebhookNotFound, InvalidSelection, InvalidTaskForDataset.
     """
     service.check_terms(operations, terms)
+    await webhooks.check_webhook(tx, dataset.workspace_id, terms.webhook_id)
     columns = await datasets.list_columns(tx, dataset)
     service.check_bulk(operations, dataset, columns)
     selection = await service.resolve_selection(tx, dataset, columns, asked)
@@ -99,6 +101,7 @@ async def sample_new_rows(
         ValidationFailed, WebhookNotFound, InvalidTaskForDataset.
     """
     service.check_terms(operations, terms)
+    await webhooks.check_webhook(tx, dataset.workspace_id, terms.webhook_id)
     columns = await datasets.list_columns(tx, dataset)
     await service.check_new_rows(tx, dataset, columns)
     targets = list_targets(columns)

@@ -56,7 +56,7 @@ def handlers(
             _log.info("plan refused: the task is no longer queued", task_id=str(task_id))
         except (RowQuotaExceeded, ValueMismatch) as error:
             async with database.transaction() as tx:
-                await lifecycle.refuse_plan(tx, task_id, error.code, error.message)
+                await lifecycle.refuse_plan(tx, engine, task_id, error.code, error.message)
 
     async def give_up_plan(payload: Mapping[str, Any], reason: str) -> None:
         _log.error("task could not be planned", task_id=payload["taskId"], reason=reason)

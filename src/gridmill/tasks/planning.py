@@ -15,6 +15,7 @@ from gridmill.engine.port import Engine, Job
 from gridmill.kit.values import is_empty
 from gridmill.operations.model import NOT_TRIED_CODES
 from gridmill.storage.database import Tx
+from gridmill.tasks import lifecycle
 from gridmill.tasks.model import Operations, Task, TaskKind, TaskStatus
 from gridmill.tasks.repository import batches as batch_rows
 from gridmill.tasks.repository import ends
@@ -131,9 +132,11 @@ async def _begin(tx: Tx, engine: Engine, task: Task, plan: Plan, kept: Mapping[s
     )
     if not await repository.begin_task(tx, task.task_id, begun, kept):
         raise PlanOutdated
+    await lifecycle.tell(tx, engine, task.task_id)
     if not plan.batches:
         await ends.complete_empty(tx, task.task_id)
         await datasets.unlock_after_task(tx, task.dataset_id, task.task_id)
+        await lifecycle.tell(tx, engine, task.task_id)
 
 
 def make_plan_job(task_id: UUID) -> Job:

@@ -27,6 +27,7 @@ from gridmill.operations.model import (
 from gridmill.providers.llm.errors import ProviderRefused
 from gridmill.providers.llm.model import Usage
 from gridmill.storage.database import Database, Tx
+from gridmill.tasks import lifecycle
 from gridmill.tasks.model import (
     INTERNAL_ERROR,
     OPERATION_UNAVAILABLE,
@@ -167,6 +168,7 @@ class BatchRunner:
                 status, dataset_id = settled
                 if status is not TaskStatus.PROCESSING:
                     await datasets.unlock_after_task(tx, dataset_id, key.task_id)
+                    await lifecycle.tell(tx, self._engine, key.task_id)
                     if result.stopped_by is not None:
                         await self._cancel_others(tx, key)
         except _LateWrite:
@@ -184,6 +186,7 @@ class BatchRunner:
             )
             if dataset_id is not None:
                 await datasets.unlock_after_task(tx, dataset_id, key.task_id)
+                await lifecycle.tell(tx, self._engine, key.task_id)
                 await self._cancel_others(tx, key)
 
     async def _cancel_others(self, tx: Tx, key: BatchKey) -> None:

@@ -25,7 +25,6 @@ from gridmill.tasks.errors import (
     NAMED_IDS,
     InvalidTaskForDataset,
     TaskNotFound,
-    WebhookNotFound,
     unknown_ids,
 )
 from gridmill.tasks.model import Budget, Operations, Task, TaskKind, TaskLimits, TaskStatus
@@ -41,6 +40,7 @@ from gridmill.tasks.selection import (
     resolve,
 )
 from gridmill.tasks.setup import to_specs
+from gridmill.webhooks import service as webhooks
 
 # Longer lists of ids are not told back in a task's `request`.
 _TOLD_IDS = 1_000
@@ -96,6 +96,7 @@ async def create_bulk(
         QuotaExceeded.
     """
     check_terms(shop.operations, terms)
+    webhook_id = await webhooks.check_webhook(tx, dataset.workspace_id, terms.webhook_id)
     if asked.cell_ids is not None or asked.row_ids is not None:
         await datasets.hold_for_task(tx, dataset)
     columns = await datasets.list_columns(tx, dataset)
@@ -109,7 +110,7 @@ async def create_bulk(
     if fresh != columns:
         selection = await resolve_selection(tx, dataset, fresh, asked)
     request = {**describe_selection(asked), **terms.to_request()}
-    order = _Order(task_id, TaskKind.BULK, request, selection.to_json())
+    order = _Order(task_id, TaskKind.BULK, request, selection.to_json(), webhook_id=webhook_id)
     task = await _store(tx, shop, principal, dataset, order)
     if selection.is_listed:
         listing = batch_rows.to_listing(selection.row_nos, selection.cells)
@@ -136,6 +137,7 @@ async def create_new_rows(
         RowQuotaExceeded: they are more than the workspace may hold.
     """
     check_terms(shop.operations, terms)
+    webhook_id = await webhooks.check_webhook(tx, dataset.workspace_id, terms.webhook_id)
     columns = await datasets.list_columns(tx, dataset)
     await check_new_rows(tx, dataset, columns)
     check_prices(shop.operations, columns, list_targets(columns), terms)
@@ -144,7 +146,7 @@ async def create_new_rows(
     rows = await datasets.count_new_records(tx, dataset, row_count)
     await datasets.check_quota(tx, dataset.workspace_id, rows, shop.dataset_limits)
     request = {"rowCount": row_count, "allowGenerated": allow_generated, **terms.to_request()}
-    order = _Order(task_id, TaskKind.NEW_ROWS, request, {"onlyEmpty": True})
+    order = _Order(task_id, TaskKind.NEW_ROWS, request, {"onlyEmpty": True}, webhook_id=webhook_id)
     return await _store(tx, shop, principal, dataset, order)
 
 
@@ -258,13 +260,11 @@ async def sum_usage(tx: Tx, principal: Principal, first: date, last: date) -> li
 
 
 def check_terms(operations: Operations, terms: Terms) -> None:
-    """Raise `WebhookNotFound` or `ValidationFailed` for terms that cannot be met."""
+    """Raise `ValidationFailed` for a model that this server cannot ask."""
     if terms.model is not None:
         fault = operations.check_model(terms.model)
         if fault is not None:
             raise ValidationFailed.of("model", fault)
-    if terms.webhook_id is not None:
-        raise WebhookNotFound
 
 
 def check_prices(
@@ -350,6 +350,7 @@ class _Order:
     request: Mapping[str, Any]
     plan: Mapping[str, Any]
     retry_of: UUID | None = None
+    webhook_id: UUID | None = None
 
 
 async def _store(tx: Tx, shop: Shop, principal: Principal, dataset: Dataset, order: _Order) -> Task:
@@ -368,6 +369,7 @@ async def _store(tx: Tx, shop: Shop, principal: Principal, dataset: Dataset, ord
             plan_job_id=job_id,
             created_by=principal.key_id,
             retry_of=order.retry_of,
+            webhook_id=order.webhook_id,
         ),
     )
 

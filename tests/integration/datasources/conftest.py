@@ -17,6 +17,7 @@ from gridmill.datasources.jobs import handlers, process_source
 from gridmill.datasources.parsing.files import parse_file
 from gridmill.datasources.parsing.model import Parsed, ParseOptions
 from gridmill.engine.port import JobContext
+from gridmill.engine.procrastinate_engine import ProcrastinateEngine
 from gridmill.kit.processes import ProcessPool
 from gridmill.settings import load_settings
 from gridmill.storage.database import Database
@@ -51,12 +52,12 @@ class Sources:
         return await self.call("POST", BASE, files={"file": file}, data=fields or None)
 
     async def process(self, datasource_id: str) -> None:
-        await process_source(self.database, parse_here, UUID(datasource_id))
+        await process_source(self.database, ProcrastinateEngine(), parse_here, UUID(datasource_id))
 
     async def process_in_child(self, datasource_id: str) -> None:
         pool = ProcessPool(1, memory_bytes=2 * 2**30)
         try:
-            spec = handlers(self.database, pool)["datasources.process"]
+            spec = handlers(self.database, ProcrastinateEngine(), pool)["datasources.process"]
             await spec.run({"datasourceId": datasource_id}, JobContext(1, 1, False))
         finally:
             await pool.close()

@@ -8,6 +8,7 @@ import pytest
 from gridmill.datasources.jobs import handlers, process_source
 from gridmill.datasources.parsing.model import Parsed, ParseOptions
 from gridmill.engine.port import JobContext
+from gridmill.engine.procrastinate_engine import ProcrastinateEngine
 from gridmill.kit.processes import ProcessDied, ProcessPool, ProcessTimedOut
 from tests.integration.datasources.conftest import BASE, Sources, parse_here
 
@@ -26,8 +27,13 @@ async def test_the_upload_and_its_job_are_stored_together(sources: Sources) -> N
 
 async def test_a_job_that_runs_twice_reads_once(sources: Sources) -> None:
     one = await _upload(sources)
-    await asyncio.gather(*(process_source(sources.database, parse_here, one) for _ in range(3)))
-    await process_source(sources.database, parse_here, one)
+    await asyncio.gather(
+        *(
+            process_source(sources.database, ProcrastinateEngine(), parse_here, one)
+            for _ in range(3)
+        )
+    )
+    await process_source(sources.database, ProcrastinateEngine(), parse_here, one)
     read = (await sources.call("GET", f"{BASE}/{one}")).json()
     assert (read["status"], read["rowCount"]) == ("completed", 1)
     orphans = await sources.fetch(
@@ -49,10 +55,10 @@ async def test_a_crash_leaves_nothing_and_the_next_run_finishes(sources: Sources
         return parsed
 
     with pytest.raises(Exception, match="missing data"):
-        await process_source(sources.database, crash, one)
+        await process_source(sources.database, ProcrastinateEngine(), crash, one)
     assert await sources.fetch("SELECT count(*) FROM grids") == before
     assert (await sources.call("GET", f"{BASE}/{one}")).json()["status"] == "processing"
-    await process_source(sources.database, parse_here, one)
+    await process_source(sources.database, ProcrastinateEngine(), parse_here, one)
     assert (await sources.call("GET", f"{BASE}/{one}")).json()["rowCount"] == 1
 
 
@@ -66,9 +72,9 @@ async def test_a_source_deleted_while_it_is_read_stays_deleted(sources: Sources)
         assert (await sources.call("DELETE", f"{BASE}/{one}")).status_code == 204
         return await parse_here(path, spool, content_type, options)
 
-    await process_source(sources.database, delete_meanwhile, one)
+    await process_source(sources.database, ProcrastinateEngine(), delete_meanwhile, one)
     assert await sources.fetch("SELECT count(*) FROM grids") == before
-    await process_source(sources.database, parse_here, one)
+    await process_source(sources.database, ProcrastinateEngine(), parse_here, one)
 
 
 @pytest.mark.parametrize("end", [ProcessTimedOut("parse", 1), ProcessDied("parse", -24)])
@@ -78,7 +84,7 @@ async def test_a_file_that_takes_too_long_fails(sources: Sources, end: Exception
     async def stop(path: str, spool: str, content_type: str, options: ParseOptions) -> Parsed:
         raise end
 
-    await process_source(sources.database, stop, one)
+    await process_source(sources.database, ProcrastinateEngine(), stop, one)
     read = (await sources.call("GET", f"{BASE}/{one}")).json()
     assert read["status"] == "failed"
     assert "processor time" in read["error"]["message"]
@@ -91,10 +97,10 @@ async def test_a_child_that_is_killed_is_retried_and_given_up_in_the_end(sources
         raise ProcessDied("parse", -9)
 
     with pytest.raises(ProcessDied):
-        await process_source(sources.database, die, one)
+        await process_source(sources.database, ProcrastinateEngine(), die, one)
     assert (await sources.call("GET", f"{BASE}/{one}")).json()["status"] == "processing"
     pool = ProcessPool(1)
-    spec = handlers(sources.database, pool)["datasources.process"]
+    spec = handlers(sources.database, ProcrastinateEngine(), pool)["datasources.process"]
     assert spec.on_exhausted is not None
     await spec.on_exhausted({"datasourceId": str(one)}, "it died")
     await pool.close()
@@ -106,7 +112,7 @@ async def test_a_document_too_big_for_its_memory_fails_with_a_way_out(sources: S
     raw = '[{"a": "' + "x" * 40_000_000 + '"}]'
     one = await _upload(sources, raw)
     pool = ProcessPool(1, memory_bytes=120 * 2**20)
-    spec = handlers(sources.database, pool)["datasources.process"]
+    spec = handlers(sources.database, ProcrastinateEngine(), pool)["datasources.process"]
     await spec.run({"datasourceId": str(one)}, JobContext(1, 1, False))
     await pool.close()
     read = (await sources.call("GET", f"{BASE}/{one}")).json()

@@ -23,7 +23,7 @@ async def working(bench: Bench) -> AsyncGenerator[None]:
     """A worker that imports too."""
     pool = ProcessPool(1, calls_per_child=1)
     more = {
-        **datasource_jobs.handlers(bench.database, pool),
+        **datasource_jobs.handlers(bench.database, bench.engine, pool),
         **dataset_jobs.handlers(bench.database),
     }
     try:

@@ -39,6 +39,7 @@ class NewTask:
     plan_job_id: int
     created_by: UUID | None
     retry_of: UUID | None = None
+    webhook_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ async def insert_task(tx: Tx, new: NewTask) -> Task:
     await cursor.execute(
         sql.SQL(
             "INSERT INTO tasks (task_id, workspace_id, dataset_id, type, operation, status, "
-            "request, plan, plan_job_id, created_by, retry_of) "
-            "VALUES (%s, %s, %s, %s, %s, 'queued', %s, %s, %s, %s, %s) RETURNING {}"
+            "request, plan, plan_job_id, created_by, retry_of, webhook_id) "
+            "VALUES (%s, %s, %s, %s, %s, 'queued', %s, %s, %s, %s, %s, %s) RETURNING {}"
         ).format(COLUMNS),
         [
             new.task_id,
@@ -93,6 +94,7 @@ async def insert_task(tx: Tx, new: NewTask) -> Task:
             new.plan_job_id,
             new.created_by,
             new.retry_of,
+            new.webhook_id,
         ],
     )
     row = await cursor.fetchone()

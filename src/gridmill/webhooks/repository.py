@@ -1,0 +1,345 @@
+"""All SQL of the webhooks room."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from gridmill.storage.database import Tx
+from gridmill.webhooks.model import (
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Outcome,
+    SignatureFormat,
+    Statistics,
+    Webhook,
+    WebhookStatus,
+)
+
+_WEBHOOK = sql.SQL(
+    "webhook_id, workspace_id, name, url, events, header_names, headers, secret, previous_secret, "
+    "previous_until, signature_format, status, disabled_reason, failing_since, version, created_at"
+)
+_DELIVERY = sql.SQL(
+    "SELECT d.delivery_id, d.webhook_id, d.message_id, m.event, d.status, d.attempt, "
+    "d.first_attempt, d.status_code, d.response_time_ms, d.response_body, d.error, "
+    "d.delivered_at, d.next_attempt_at "
+    "FROM webhook_deliveries d JOIN webhook_messages m ON m.message_id = d.message_id "
+)
+
+
+async def insert_webhook(tx: Tx, webhook: Webhook) -> None:
+    """Store a new endpoint."""
+    await tx.execute(
+        "INSERT INTO webhooks (webhook_id, workspace_id, name, url, events, header_names, headers, "
+        "secret, signature_format, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            webhook.webhook_id,
+            webhook.workspace_id,
+            webhook.name,
+            webhook.url,
+            [event.value for event in webhook.events],
+            list(webhook.header_names),
+            webhook.headers,
+            webhook.secret,
+            webhook.signature_format.value,
+            webhook.created_at,
+        ),
+    )
+
+
+async def find_webhook(
+    tx: Tx, workspace_id: UUID, webhook_id: UUID, *, for_update: bool = False
+) -> Webhook | None:
+    """The endpoint, when it is of the workspace; held when `for_update`."""
+    cursor = tx.cursor(row_factory=dict_row)
+    await cursor.execute(
+        sql.SQL("SELECT {} FROM webhooks WHERE workspace_id = %s AND webhook_id = %s {}").format(
+            _WEBHOOK, sql.SQL("FOR UPDATE" if for_update else "")
+        ),
+        (workspace_id, webhook_id),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _to_webhook(row)
+
+
+async def find_any_webhook(tx: Tx, webhook_id: UUID) -> Webhook | None:
+    """An endpoint of whichever workspace, held, for jobs."""
+    cursor = tx.cursor(row_factory=dict_row)
+    await cursor.execute(
+        sql.SQL("SELECT {} FROM webhooks WHERE webhook_id = %s FOR UPDATE").format(_WEBHOOK),
+        (webhook_id,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _to_webhook(row)
+
+
+async def list_webhooks(
+    tx: Tx,
+    workspace_id: UUID,
+    status: str | None,
+    *,
+    before: UUID | None,
+    offset: int,
+    limit: int,
+) -> list[Webhook]:
+    """Endpoints newest first: `limit` of them after `offset`, all older than `before`."""
+    cursor = tx.cursor(row_factory=dict_row)
+    await cursor.execute(
+        sql.SQL(
+            "SELECT {} FROM webhooks WHERE workspace_id = %(workspace)s "
+            "AND (%(status)s::text IS NULL OR status = %(status)s) "
+            "AND (%(before)s::uuid IS NULL OR webhook_id < %(before)s) "
+            "ORDER BY webhook_id DESC OFFSET %(offset)s LIMIT %(limit)s"
+        ).format(_WEBHOOK),
+        {
+            "workspace": workspace_id,
+            "status": status,
+            "before": before,
+            "offset": offset,
+            "limit": limit,
+        },
+    )
+    return [_to_webhook(row) for row in await cursor.fetchall()]
+
+
+async def count_webhooks(tx: Tx, workspace_id: UUID, status: str | None) -> int:
+    """How many endpoints such a list has in all."""
+    return await _count(
+        tx,
+        "SELECT count(*) FROM webhooks WHERE workspace_id = %s "
+        "AND (%s::text IS NULL OR status = %s)",
+        (workspace_id, status, status),
+    )
+
+
+async def update_webhook(tx: Tx, webhook: Webhook) -> None:
+    """Write everything of an endpoint that can change."""
+    await tx.execute(
+        "UPDATE webhooks SET name = %s, url = %s, events = %s, header_names = %s, headers = %s, "
+        "secret = %s, previous_secret = %s, previous_until = %s, signature_format = %s, "
+        "status = %s, disabled_reason = %s, failing_since = %s, version = version + 1 "
+        "WHERE webhook_id = %s",
+        (
+            webhook.name,
+            webhook.url,
+            [event.value for event in webhook.events],
+            list(webhook.header_names),
+            webhook.headers,
+            webhook.secret,
+            webhook.previous_secret,
+            webhook.previous_until,
+            webhook.signature_format.value,
+            webhook.status.value,
+            webhook.disabled_reason,
+            webhook.failing_since,
+            webhook.webhook_id,
+        ),
+    )
+
+
+async def delete_webhook(tx: Tx, webhook_id: UUID) -> None:
+    """Remove an endpoint with its deliveries."""
+    await tx.execute("DELETE FROM webhooks WHERE webhook_id = %s", (webhook_id,))
+
+
+async def list_targets(
+    tx: Tx, workspace_id: UUID, event: str, also: UUID | None
+) -> list[tuple[UUID, bool]]:
+    """Active endpoints that are told of an event: subscribers, and `also`; whether each is failing."""
+    cursor = await tx.execute(
+        "SELECT webhook_id, failing_since IS NOT NULL FROM webhooks WHERE workspace_id = %s "
+        "AND status = 'active' AND (%s = ANY(events) OR webhook_id = %s) ORDER BY webhook_id",
+        (workspace_id, event, also),
+    )
+    return [(row[0], row[1]) for row in await cursor.fetchall()]
+
+
+async def insert_message(
+    tx: Tx, message_id: UUID, workspace_id: UUID, event: str, body: bytes
+) -> None:
+    """Store what is told."""
+    await tx.execute(
+        "INSERT INTO webhook_messages (message_id, workspace_id, event, body) "
+        "VALUES (%s, %s, %s, %s)",
+        (message_id, workspace_id, event, body),
+    )
+
+
+async def insert_delivery(tx: Tx, delivery_id: UUID, webhook_id: UUID, message_id: UUID) -> None:
+    """Put a message on its way to an endpoint, due at once."""
+    # An endpoint may be deleted while its event is written: then there is nobody to tell.
+    await tx.execute(
+        "INSERT INTO webhook_deliveries (delivery_id, webhook_id, message_id, next_attempt_at) "
+        "SELECT %s, webhook_id, %s, now() FROM webhooks WHERE webhook_id = %s FOR KEY SHARE",
+        (delivery_id, message_id, webhook_id),
+    )
+
+
+async def find_body(tx: Tx, message_id: UUID) -> bytes:
+    """The bytes of a message."""
+    cursor = await tx.execute(
+        "SELECT body FROM webhook_messages WHERE message_id = %s", (message_id,)
+    )
+    row = await cursor.fetchone()
+    return b"" if row is None else bytes(row[0])
+
+
+async def find_delivery(tx: Tx, delivery_id: UUID, *, for_update: bool = False) -> Delivery | None:
+    """A delivery of whichever endpoint; held when `for_update`."""
+    cursor = tx.cursor(row_factory=dict_row)
+    lock = sql.SQL("WHERE d.delivery_id = %s FOR UPDATE OF d")
+    await cursor.execute(
+        _DELIVERY + (lock if for_update else sql.SQL("WHERE d.delivery_id = %s")), (delivery_id,)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _to_delivery(row)
+
+
+async def list_deliveries(
+    tx: Tx, webhook_id: UUID, status: str | None, *, before: UUID | None, offset: int, limit: int
+) -> list[Delivery]:
+    """Deliveries of an endpoint newest first, after `offset` of those older than `before`."""
+    cursor = tx.cursor(row_factory=dict_row)
+    await cursor.execute(
+        _DELIVERY
+        + sql.SQL(
+            "WHERE d.webhook_id = %(webhook)s "
+            "AND (%(status)s::text IS NULL OR d.status = %(status)s) "
+            "AND (%(before)s::uuid IS NULL OR d.delivery_id < %(before)s) "
+            "ORDER BY d.delivery_id DESC OFFSET %(offset)s LIMIT %(limit)s"
+        ),
+        {
+            "webhook": webhook_id,
+            "status": status,
+            "before": before,
+            "offset": offset,
+            "limit": limit,
+        },
+    )
+    return [_to_delivery(row) for row in await cursor.fetchall()]
+
+
+async def count_deliveries(tx: Tx, webhook_id: UUID, status: str | None) -> int:
+    """How many deliveries such a list has in all."""
+    return await _count(
+        tx,
+        "SELECT count(*) FROM webhook_deliveries WHERE webhook_id = %s "
+        "AND (%s::text IS NULL OR status = %s)",
+        (webhook_id, status, status),
+    )
+
+
+async def summarise(tx: Tx, webhook_ids: Sequence[UUID]) -> dict[UUID, Statistics]:
+    """Statistics of endpoints; those without a delivery are left out."""
+    cursor = await tx.execute(
+        "SELECT webhook_id, count(*) FILTER (WHERE status = 'succeeded'), "
+        "count(*) FILTER (WHERE status = 'failed'), count(*) FILTER (WHERE status = 'pending'), "
+        "max(delivered_at), (array_agg(status_code ORDER BY last_attempt_at DESC) "
+        "FILTER (WHERE last_attempt_at IS NOT NULL))[1] "
+        "FROM webhook_deliveries WHERE webhook_id = ANY(%s) GROUP BY webhook_id",
+        (list(webhook_ids),),
+    )
+    return {row[0]: Statistics(*row[1:]) for row in await cursor.fetchall()}
+
+
+async def record_attempt(  # noqa: PLR0917 (each named by its type)
+    tx: Tx,
+    delivery_id: UUID,
+    attempt: int,
+    outcome: Outcome,
+    status: DeliveryStatus,
+    next_attempt_at: datetime | None,
+) -> None:
+    """Log an attempt, and where the delivery stands after it."""
+    met = (
+        outcome.status_code,
+        outcome.response_time_ms,
+        outcome.response_body,
+        outcome.error,
+    )
+    await tx.execute(
+        "INSERT INTO webhook_attempts (delivery_id, attempt, attempted_at, status_code, "
+        "response_time_ms, response_body, error) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (delivery_id, attempt, outcome.attempted_at, *met),
+    )
+    await tx.execute(
+        "UPDATE webhook_deliveries SET attempt = %s, status = %s, status_code = %s, "
+        "response_time_ms = %s, response_body = %s, error = %s, last_attempt_at = %s, "
+        "delivered_at = %s, next_attempt_at = %s WHERE delivery_id = %s",
+        (
+            attempt,
+            status.value,
+            *met,
+            outcome.attempted_at,
+            outcome.attempted_at if status is DeliveryStatus.SUCCEEDED else None,
+            next_attempt_at,
+            delivery_id,
+        ),
+    )
+
+
+async def reopen_delivery(tx: Tx, delivery_id: UUID) -> None:
+    """Make a delivery due at once, its schedule begun anew."""
+    await tx.execute(
+        "UPDATE webhook_deliveries SET status = 'pending', delivered_at = NULL, "
+        "first_attempt = attempt, next_attempt_at = now() WHERE delivery_id = %s",
+        (delivery_id,),
+    )
+
+
+async def fail_pending(tx: Tx, webhook_id: UUID, error: str) -> None:
+    """Give up what waits for an endpoint."""
+    await tx.execute(
+        "UPDATE webhook_deliveries SET status = 'failed', error = %s, next_attempt_at = NULL "
+        "WHERE webhook_id = %s AND status = 'pending'",
+        (error, webhook_id),
+    )
+
+
+async def note_health(tx: Tx, webhook_id: UUID, failing_since: datetime | None) -> None:
+    """Remember since when an endpoint fails; `None`: it works."""
+    await tx.execute(
+        "UPDATE webhooks SET failing_since = %s WHERE webhook_id = %s "
+        "AND failing_since IS DISTINCT FROM %s",
+        (failing_since, webhook_id, failing_since),
+    )
+
+
+async def disable_webhook(tx: Tx, webhook_id: UUID, reason: str) -> None:
+    """Stop telling an endpoint of anything."""
+    await tx.execute(
+        "UPDATE webhooks SET status = 'disabled', disabled_reason = %s, version = version + 1 "
+        "WHERE webhook_id = %s AND status = 'active'",
+        (reason, webhook_id),
+    )
+
+
+async def _count(tx: Tx, statement: Any, values: Sequence[object]) -> int:  # noqa: ANN401
+    cursor = await tx.execute(statement, values)
+    row = await cursor.fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _to_webhook(row: dict[str, Any]) -> Webhook:
+    previous: Any = row["previous_secret"]
+    values: dict[str, Any] = {
+        **row,
+        "events": tuple(Event(event) for event in row["events"]),
+        "header_names": tuple(row["header_names"]),
+        "headers": bytes(row["headers"]),
+        "secret": bytes(row["secret"]),
+        "previous_secret": None if previous is None else bytes(previous),
+        "signature_format": SignatureFormat(row["signature_format"]),
+        "status": WebhookStatus(row["status"]),
+    }
+    return Webhook(**values)
+
+
+def _to_delivery(row: dict[str, Any]) -> Delivery:
+    values: dict[str, Any] = {**row, "status": DeliveryStatus(row["status"])}
+    return Delivery(**values)
