@@ -15,7 +15,7 @@ SOURCES := src tests tools benchmarks examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check format test demo lock clean
+.PHONY: help install check format test demo openapi lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ test: install ## The whole test suite (JOBS=n processes, ARGS=... to pytest)
 
 demo: install ## The main job on real data: a server, a table, a task, the result
 	$(PY) examples/demo/demo.py
+
+openapi: install ## Write docs/openapi.json anew from the routes
+	$(PY) -m tools.openapi
 
 lock: install ## Choose the versions of all dependencies anew (needs a network)
 	@$(PY) -c 'import uv' 2>/dev/null || $(PIP) install --quiet uv
