@@ -9,7 +9,17 @@ from gridmill.auth.service import principal_of
 from gridmill.engine.port import Engine
 from gridmill.kit.clock import to_wire
 from gridmill.kit.egress import AddressRules
-from gridmill.kit.http import Call, CallDep, EmptyBody, make_router, no_content, operation, reply
+from gridmill.kit.http import (
+    Call,
+    CallDep,
+    EmptyBody,
+    check_match,
+    make_etag,
+    make_router,
+    no_content,
+    operation,
+    reply,
+)
 from gridmill.kit.pages import PageQuery
 from gridmill.webhooks import service
 from gridmill.webhooks.errors import (
@@ -51,6 +61,7 @@ _ONE = "/webhooks/{webhook_id}"
         status=201,
         errors=(WebhookUrlInvalid, WebhookHeaderInvalid),
         reply_headers={"Location": "The webhook"},
+        tagged=True,
     ),
 )
 async def create_webhook(call: CallDep) -> Response:
@@ -60,7 +71,8 @@ async def create_webhook(call: CallDep) -> Response:
         await call.tx(), call.service(AddressRules), principal_of(call), body.to_fields()
     )
     location = f"/api/v2/webhooks/{webhook.webhook_id}"
-    return reply(await _show(call, webhook), 201, {"Location": location})
+    headers = {"Location": location, "ETag": make_etag(_tag_of(webhook))}
+    return reply(await _show(call, webhook), 201, headers)
 
 
 @router.get(
@@ -82,7 +94,12 @@ async def list_webhooks(call: CallDep) -> Response:
 @router.get(
     _ONE,
     **operation(
-        "getWebhook", _TAG, scope=Scope.READ, reply=WebhookReply, errors=(WebhookNotFound,)
+        "getWebhook",
+        _TAG,
+        scope=Scope.READ,
+        reply=WebhookReply,
+        errors=(WebhookNotFound,),
+        tagged=True,
     ),
 )
 async def get_webhook(call: CallDep, webhook_id: str) -> Response:
@@ -90,7 +107,8 @@ async def get_webhook(call: CallDep, webhook_id: str) -> Response:
     webhook = await _find(call, webhook_id)
     recent, _ = await service.list_deliveries(await call.tx(), webhook, PageQuery())
     shown = await _show(call, webhook)
-    return reply({**shown, "recentDeliveries": [write_delivery(one) for one in recent]})
+    body = {**shown, "recentDeliveries": [write_delivery(one) for one in recent]}
+    return reply(body, headers={"ETag": make_etag(_tag_of(webhook))})
 
 
 @router.patch(
@@ -102,25 +120,35 @@ async def get_webhook(call: CallDep, webhook_id: str) -> Response:
         body=WebhookUpdate,
         reply=WebhookItem,
         errors=(WebhookNotFound, WebhookUrlInvalid, WebhookHeaderInvalid),
+        tagged=True,
     ),
 )
 async def update_webhook(call: CallDep, webhook_id: str) -> Response:
     """Change a webhook; `status: active` enables it again."""
-    webhook = await _find(call, webhook_id, for_update=True)
+    await _find(call, webhook_id)
     body = await call.body(WebhookUpdate)
+    webhook = await _hold(call, webhook_id)
     changed = await service.update_webhook(
         await call.tx(), call.service(AddressRules), webhook, body.to_fields()
     )
-    return reply(await _show(call, changed))
+    headers = {"ETag": make_etag(_tag_of(changed))}
+    return reply(await _show(call, changed), headers=headers)
 
 
 @router.delete(
     _ONE,
-    **operation("deleteWebhook", _TAG, scope=Scope.WRITE, status=204, errors=(WebhookNotFound,)),
+    **operation(
+        "deleteWebhook",
+        _TAG,
+        scope=Scope.WRITE,
+        status=204,
+        errors=(WebhookNotFound,),
+        tagged=True,
+    ),
 )
 async def delete_webhook(call: CallDep, webhook_id: str) -> Response:
     """Delete a webhook with its deliveries."""
-    await service.delete_webhook(await call.tx(), await _find(call, webhook_id, for_update=True))
+    await service.delete_webhook(await call.tx(), await _hold(call, webhook_id))
     return no_content()
 
 
@@ -178,7 +206,7 @@ async def list_deliveries(call: CallDep, webhook_id: str) -> Response:
 )
 async def retry_delivery(call: CallDep, webhook_id: str, delivery_id: str) -> Response:
     """Send a delivery again, at once."""
-    webhook = await _find(call, webhook_id, for_update=True)
+    webhook = await _find(call, webhook_id)
     await call.body(EmptyBody, optional=True)
     again = await service.retry_delivery(
         await call.tx(), call.service(Engine), webhook, delivery_id
@@ -192,6 +220,7 @@ async def retry_delivery(call: CallDep, webhook_id: str, delivery_id: str) -> Re
         "rotateWebhookSecret",
         _TAG,
         scope=Scope.WRITE,
+        shown_once=("secret", "standardSecret"),
         body=SecretRotate,
         body_required=False,
         reply=RotatedReply,
@@ -200,8 +229,9 @@ async def retry_delivery(call: CallDep, webhook_id: str, delivery_id: str) -> Re
 )
 async def rotate_secret(call: CallDep, webhook_id: str) -> Response:
     """Exchange the secret; the old one signs beside the new one for 24 hours."""
-    webhook = await _find(call, webhook_id, for_update=True)
+    await _find(call, webhook_id)
     body = await call.body(SecretRotate, optional=True)
+    webhook = await _hold(call, webhook_id)
     changed, secret = await service.rotate_secret(await call.tx(), webhook, body.secret)
     more = {
         "secret": secret,
@@ -211,10 +241,25 @@ async def rotate_secret(call: CallDep, webhook_id: str) -> Response:
     return reply({**await _show(call, changed), **more})
 
 
-async def _find(call: Call, webhook_id: str, *, for_update: bool = False) -> Webhook:
-    return await service.get_webhook(
-        await call.tx(), principal_of(call), webhook_id, for_update=for_update
+async def _find(call: Call, webhook_id: str) -> Webhook:
+    return await service.get_webhook(await call.tx(), principal_of(call), webhook_id)
+
+
+async def _hold(call: Call, webhook_id: str) -> Webhook:
+    """The webhook, held until the transaction ends, in the state that `If-Match` names.
+
+    Only once the body is read: whoever tells the webhook of an event waits for it.
+    """
+    webhook = await service.get_webhook(
+        await call.tx(), principal_of(call), webhook_id, for_update=True
     )
+    check_match(call.request, _tag_of(webhook))
+    return webhook
+
+
+def _tag_of(webhook: Webhook) -> list[object]:
+    """What its tag stands for: what a request can change, not the statistics of its deliveries."""
+    return [str(webhook.webhook_id), webhook.version]
 
 
 async def _show(call: Call, webhook: Webhook) -> dict[str, object]:

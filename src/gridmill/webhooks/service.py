@@ -170,7 +170,7 @@ async def update_webhook(
         changed = replace(changed, status=fields.status, disabled_reason=reason)
         await repository.fail_pending(tx, webhook.webhook_id, _DISABLED)
     await repository.update_webhook(tx, changed)
-    return changed
+    return replace(changed, version=webhook.version + 1)
 
 
 async def delete_webhook(tx: Tx, webhook: Webhook) -> None:
@@ -192,7 +192,7 @@ async def rotate_secret(tx: Tx, webhook: Webhook, secret: str | None) -> tuple[W
         previous_until=now() + OVERLAP,
     )
     await repository.update_webhook(tx, changed)
-    return changed, text
+    return replace(changed, version=webhook.version + 1), text
 
 
 async def send_test(tx: Tx, engine: Engine, webhook: Webhook) -> Delivery:
