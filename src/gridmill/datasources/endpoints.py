@@ -37,7 +37,7 @@ router = make_router()
 
 _TAG = "Data sources"
 _FORM = service.UploadForm(
-    fields=frozenset({"name", "webhookId", "encoding", "delimiter", "header"}),
+    fields=frozenset({"name", "webhookId", "encoding", "delimiter", "header", "sheet"}),
     file_fields=frozenset({"file"}),
 )
 _UPLOAD_ERRORS = (WebhookNotFound, UnsupportedFormat, FileTooLarge, MalformedFile, QuotaExceeded)
@@ -88,7 +88,10 @@ async def _receive(call: Call) -> Response:
         if name is not None and not 1 <= len(name.strip()) <= 255:
             raise ValidationFailed([FieldError("name", "This must have 1 to 255 characters.")])
         options = service.read_options(
-            fields.get("encoding"), fields.get("delimiter"), fields.get("header")
+            fields.get("encoding"),
+            fields.get("delimiter"),
+            fields.get("header"),
+            fields.get("sheet"),
         )
         content_type = await service.check_file(upload.files[0], options)
         tx = await call.tx()

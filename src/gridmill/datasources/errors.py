@@ -35,8 +35,9 @@ class UnsupportedFormat(GridmillError):
 
     def __init__(self, found: str) -> None:
         super().__init__(
-            f"This file is {found}. Supported are CSV, TSV, JSON, JSON Lines and plain text.",
-            details={"supported": ["CSV", "TSV", "JSON", "JSONL", "text"]},
+            f"This file is {found}. Supported are CSV, TSV, JSON, JSON Lines, XLSX, "
+            "Parquet and plain text.",
+            details={"supported": ["CSV", "TSV", "JSON", "JSONL", "XLSX", "Parquet", "text"]},
         )
 
 

@@ -6,6 +6,7 @@ run that dies leaves nothing and is repeated.
 """
 
 import asyncio
+import signal
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -29,6 +30,8 @@ from gridmill.storage.files import repository as files
 CPU_SECONDS = 300.0
 WALL_SECONDS = 1_200.0
 _CHUNK_BYTES = 2**20
+_PARSER_ENDS = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS}
+"""How a library ends a process over a file; SIGKILL comes from outside and is tried again."""
 
 
 ParseRunner = Callable[[str, str, str, ParseOptions], Awaitable[Parsed]]
@@ -110,6 +113,10 @@ async def _parse(run: ParseRunner, source: DataSource, path: Path, spool: Path) 
     except ProcessDied as death:
         if death.cpu_limit_reached:
             raise _too_slow() from None
+        if death.returncode in _PARSER_ENDS:
+            raise ParseFailure(
+                "Reading the file needed more memory than is allowed, or it is damaged."
+            ) from None
         raise
 
 

@@ -37,7 +37,10 @@ def _to_source(row: Sequence[Any]) -> DataSource:
         file_size=row[4],
         file_id=row[5],
         options=ParseOptions(
-            options.get("encoding"), options.get("delimiter"), options.get("header")
+            options.get("encoding"),
+            options.get("delimiter"),
+            options.get("header"),
+            options.get("sheet"),
         ),
         status=SourceStatus(row[7]),
         error=None if error is None else SourceError(error["code"], error["message"]),
@@ -56,6 +59,7 @@ async def insert_source(tx: Tx, source: DataSource, webhook_id: UUID | None) -> 
         "encoding": source.options.encoding,
         "delimiter": source.options.delimiter,
         "header": source.options.header,
+        "sheet": source.options.sheet,
     }
     await tx.execute(
         "INSERT INTO datasources (datasource_id, workspace_id, file_name, content_type, file_size, "

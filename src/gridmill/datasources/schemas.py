@@ -26,6 +26,7 @@ UPLOAD_FORM: dict[str, Any] = {
             "enum": ["true", "false"],
             "description": "Whether the first row names the columns",
         },
+        "sheet": {"type": "string", "maxLength": 255, "description": "The one sheet to read"},
     },
 }
 """The form of an upload, as JSON schema."""

@@ -73,11 +73,14 @@ _BOOLEANS = {"true": True, "false": False}
 # --- uploads --------------------------------------------------------------------------------
 
 
-def read_options(encoding: str | None, delimiter: str | None, header: str | None) -> ParseOptions:
+def read_options(
+    encoding: str | None, delimiter: str | None, header: str | None, sheet: str | None = None
+) -> ParseOptions:
     """The overrides of an upload's text fields.
 
     Raises:
-        ValidationFailed: an unknown encoding, no single delimiter, a header other than true/false.
+        ValidationFailed: an unknown encoding, no single delimiter, a header other than true/false, a
+            sheet name longer than Excel allows.
     """
     faults: list[FieldError] = []
     known = None if encoding is None else normalize_encoding(encoding)
@@ -90,9 +93,11 @@ def read_options(encoding: str | None, delimiter: str | None, header: str | None
     header = None if header is None else header.lower()
     if header is not None and header not in _BOOLEANS:
         faults.append(FieldError("header", "This must be true or false."))
+    if sheet is not None and not 1 <= len(sheet) <= 255:
+        faults.append(FieldError("sheet", "This must have 1 to 255 characters."))
     if faults:
         raise ValidationFailed(faults)
-    return ParseOptions(known, delimiter, None if header is None else _BOOLEANS[header])
+    return ParseOptions(known, delimiter, None if header is None else _BOOLEANS[header], sheet)
 
 
 async def check_file(file: ReceivedFile, options: ParseOptions) -> Format:

@@ -96,8 +96,11 @@ def _zip(part: str) -> bytes:
     ("raw", "named"),
     [
         (b"%PDF-1.7\n...", "PDF"),
-        (b"PAR1\x15\x00", "Parquet"),
-        (_zip("xl/workbook.xml"), "XLSX"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "old Microsoft Office"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le"),
+            "encrypted Office file",
+        ),
         (_zip("word/document.xml"), "DOCX"),
         (_zip("readme"), "ZIP"),
         (b"\x89PNG\r\n\x1a\n\x00", "PNG"),
@@ -139,3 +142,9 @@ def test_no_content_makes_the_judgement_slow(piece: str) -> None:
     started = time.process_time()
     sniff_format(raw, whole=False, file_name="x", declared_type="", options=ParseOptions())
     assert time.process_time() - started < 0.5
+
+
+def test_workbooks_and_parquet_are_known_whatever_their_name() -> None:
+    assert _sniff(_zip("xl/workbook.xml"), "data.csv", "text/csv").format is Format.XLSX
+    assert _sniff(b"PAR1\x15\x00", "data.csv", "text/csv").format is Format.PARQUET
+    assert _sniff(_zip("word/document.xml"), "book.xlsx").unsupported == "DOCX"

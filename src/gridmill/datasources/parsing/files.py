@@ -17,9 +17,12 @@ def parse_file(path: str, spool_path: str, content_type: str, options: ParseOpti
     Raises `ParseFailure` (picklable) for whatever is wrong with the file, naming the line.
     """
     source, spool = Path(path), Path(spool_path)
+    content = Format(content_type)
+    if content in {Format.XLSX, Format.PARQUET}:
+        return _parse_binary(source, spool, content, options)
     encoding = find_encoding(source, options.encoding)
     try:
-        return _parse(source, spool, Format(content_type), encoding, options)
+        return _parse(source, spool, content, encoding, options)
     except UnicodeError:
         line = locate_fault(source, encoding) or 1
         raise ParseFailure(
@@ -29,6 +32,19 @@ def parse_file(path: str, spool_path: str, content_type: str, options: ParseOpti
         raise ParseFailure(
             "The file needs more memory to be read than is allowed; JSON Lines or CSV need less."
         ) from None
+
+
+def _parse_binary(source: Path, spool: Path, content: Format, options: ParseOptions) -> Parsed:
+    # Imported here: their libraries take time and memory that the other formats need not spend.
+    from gridmill.datasources.parsing.parquet import parse_parquet  # noqa: PLC0415
+    from gridmill.datasources.parsing.workbook import parse_workbook  # noqa: PLC0415
+
+    try:
+        if content is Format.XLSX:
+            return parse_workbook(source, spool, options)
+        return parse_parquet(source, spool)
+    except MemoryError:
+        raise ParseFailure("The file needs more memory to be read than is allowed.") from None
 
 
 def _parse(
@@ -44,3 +60,5 @@ def _parse(
             return parse_jsonl(source, spool, encoding)
         case Format.TEXT:
             return parse_text(source, spool, encoding)
+        case Format.XLSX | Format.PARQUET:
+            return _parse_binary(source, spool, content, options)

@@ -26,6 +26,8 @@ class Format(StrEnum):
     JSON = "application/json"
     JSONL = "application/x-ndjson"
     TEXT = "text/plain"
+    XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    PARQUET = "application/vnd.apache.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class ParseOptions:
     encoding: str | None = None
     delimiter: str | None = None
     header: bool | None = None
+    sheet: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

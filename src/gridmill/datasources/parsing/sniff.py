@@ -12,9 +12,10 @@ from gridmill.datasources.parsing.model import Format, ParseOptions
 HEAD_BYTES = 1 << 18
 """How much of a file's start is looked at."""
 
+_COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "PDF"),
-    (b"PAR1", "Parquet"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"\xff\xd8\xff", "JPEG"),
     (b"GIF8", "GIF"),
@@ -22,7 +23,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"MM\x00*", "TIFF"),
     (b"SQLite format 3\x00", "GeoPackage or SQLite"),
     (b"fgb\x03fgb", "FlatGeobuf"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Microsoft Office format"),
+    (_COMPOUND, "an old Microsoft Office format"),
     (b"\x1f\x8b", "gzip"),
     (b"7z\xbc\xaf\x27\x1c", "7z"),
     (b"Rar!\x1a\x07", "RAR"),
@@ -69,7 +70,11 @@ def sniff_format(
     `file_name` and `declared_type` (the part's Content-Type) only tell a table from a text where
     both readings make sense, as with a list of one column.
     """
+    if head.startswith(b"PAR1"):
+        return Sniffed(Format.PARQUET)
     binary = _name_binary(head)
+    if binary == "XLSX":
+        return Sniffed(Format.XLSX)
     if binary:
         return Sniffed(None, binary)
     text, clean = decode_head(head, options.encoding, whole=whole)
@@ -92,11 +97,14 @@ def sniff_format(
 
 
 def _name_binary(head: bytes) -> str:
+    if head.startswith(_COMPOUND) and _ENCRYPTED in head:
+        return "an encrypted Office file: save it without a password"
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
             return name
     if head.startswith(b"PK\x03\x04"):
-        return next((name for part, name in _ZIP_PARTS if part in head), "a ZIP archive")
+        found = [(head.find(part), name) for part, name in _ZIP_PARTS if part in head]
+        return min(found)[1] if found else "a ZIP archive"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "WebP"
     if head[4:15] == b"\n\tOSMHeader":
