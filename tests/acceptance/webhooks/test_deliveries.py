@@ -157,12 +157,18 @@ async def test_a_task_tells_its_start_and_its_end_once_to_each_endpoint(
         assert (event, data["taskId"]) == ("dataset.task.completed", task["taskId"])
 
 
-async def test_a_webhook_is_read_changed_rotated_and_retried_by_its_owner_alone(
-    make_server: Callable[..., Served], receiver: Receiver
-) -> None:
+@pytest.fixture
+def open_server(make_server: Callable[..., Served]) -> Served:
+    """A started server that may deliver to loopback."""
     served = make_server(environment=OPEN)
     served.start()
-    async with connect(served) as client:
+    return served
+
+
+async def test_a_webhook_is_changed_only_from_the_state_that_was_read(
+    open_server: Served, receiver: Receiver
+) -> None:
+    async with connect(open_server) as client:
         made = await client.post("/webhooks", json=body(receiver, "/one"))
         tag = made.headers["etag"]
         path = f"/webhooks/{made.json()['webhookId']}"
@@ -176,10 +182,16 @@ async def test_a_webhook_is_read_changed_rotated_and_retried_by_its_owner_alone(
         )
         await refuse(client, "DELETE", path, 412, "PRECONDITION_FAILED", headers=stale)
 
-        rotated = await ask(
-            client, "POST", f"{path}/rotate-secret", headers={"Idempotency-Key": "r"}
-        )
-        replayed = await client.post(f"{path}/rotate-secret", headers={"Idempotency-Key": "r"})
+
+async def test_a_rotated_secret_signs_beside_the_old_one_and_a_retry_keeps_its_id(
+    open_server: Served, receiver: Receiver
+) -> None:
+    async with connect(open_server) as client:
+        made = await ask(client, "POST", "/webhooks", json=body(receiver, "/one"))
+        path = f"/webhooks/{made['webhookId']}"
+        key = {"Idempotency-Key": "r"}
+        rotated = await ask(client, "POST", f"{path}/rotate-secret", headers=key)
+        replayed = await client.post(f"{path}/rotate-secret", headers=key)
         assert replayed.headers["idempotent-replayed"] == "true"
         assert rotated["secret"] not in replayed.text
         await ask(client, "POST", f"{path}/test")
@@ -200,34 +212,41 @@ async def test_a_webhook_is_read_changed_rotated_and_retried_by_its_owner_alone(
         await eventually(lambda: len(receiver.at("/one")) == 2, timeout=60)
         assert receiver.at("/one")[1][0]["webhook-id"] == headers["webhook-id"]
 
+
+async def test_a_webhook_is_not_there_for_another_workspace(
+    open_server: Served, receiver: Receiver
+) -> None:
+    where = ["--data-dir", str(open_server.data_dir)]
+    if open_server.database_url is not None:
+        where += ["--database-url", open_server.database_url]
+    other = run_command("keys", "create", "--name", "o", "--workspace", "other", *where)
+    async with connect(open_server) as client:
+        made = await ask(client, "POST", "/webhooks", json=body(receiver, "/one"))
+    path, named = f"/webhooks/{made['webhookId']}", {"webhookId": made["webhookId"]}
+    async with connect(open_server, other.stdout.strip()) as stranger:
+        for method, target in (
+            ("GET", path),
+            ("PATCH", path),
+            ("DELETE", path),
+            ("POST", f"{path}/test"),
+            ("POST", f"{path}/rotate-secret"),
+            ("GET", f"{path}/deliveries"),
+        ):
+            await refuse(stranger, method, target, 404, "WEBHOOK_NOT_FOUND")
+        assert (await ask(stranger, "GET", "/webhooks"))["webhooks"] == []
+        theirs = await make_dataset(stranger, "a\n1\n")
+        bulk = f"/datasets/{theirs['datasetId']}/tasks/bulk"
+        await refuse(stranger, "POST", bulk, 404, "WEBHOOK_NOT_FOUND", json=named)
+
+
+async def test_a_task_names_no_webhook_that_is_disabled_or_gone(
+    open_server: Served, receiver: Receiver
+) -> None:
+    async with connect(open_server) as client:
+        made = await ask(client, "POST", "/webhooks", json=body(receiver, "/one"))
+        path, named = f"/webhooks/{made['webhookId']}", {"webhookId": made["webhookId"]}
         dataset = await make_dataset(client, "a\n1\n")
         bulk = f"/datasets/{dataset['datasetId']}/tasks/bulk"
-        named = {"webhookId": made.json()["webhookId"]}
-        where = ["--data-dir", str(served.data_dir)]
-        if served.database_url is not None:
-            where += ["--database-url", served.database_url]
-        other = run_command("keys", "create", "--name", "o", "--workspace", "other", *where)
-        async with connect(served, other.stdout.strip()) as stranger:
-            for method, target in (
-                ("GET", path),
-                ("PATCH", path),
-                ("DELETE", path),
-                ("POST", f"{path}/test"),
-                ("POST", f"{path}/rotate-secret"),
-                ("GET", f"{path}/deliveries"),
-                ("POST", retry),
-            ):
-                await refuse(stranger, method, target, 404, "WEBHOOK_NOT_FOUND")
-            assert (await ask(stranger, "GET", "/webhooks"))["webhooks"] == []
-            theirs = await make_dataset(stranger, "a\n1\n")
-            await refuse(
-                stranger,
-                "POST",
-                f"/datasets/{theirs['datasetId']}/tasks/bulk",
-                404,
-                "WEBHOOK_NOT_FOUND",
-                json=named,
-            )
         await ask(client, "PATCH", path, json={"status": "disabled"})
         await refuse(client, "POST", bulk, 422, "VALIDATION_ERROR", json=named)
         assert (await client.delete(path)).status_code == 204

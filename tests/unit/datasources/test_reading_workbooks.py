@@ -30,7 +30,8 @@ def write_book(sheets: Sheets, hidden: Sequence[str] = (), at: tuple[int, int] =
                     if isinstance(cell, datetime):
                         sheet.write_datetime(y, x, cell, moment)
                     elif isinstance(cell, date):
-                        sheet.write_datetime(y, x, cell, day)
+                        midnight = datetime.fromisoformat(cell.isoformat())
+                        sheet.write_datetime(y, x, midnight, day)
                     elif isinstance(cell, str):
                         sheet.write_string(y, x, cell)
                     elif cell is not None:
@@ -62,8 +63,22 @@ def test_cells_keep_what_they_say(tmp_path: Path) -> None:
         {
             "A": [
                 ["id", "n", "f", "ok", "day", "at"],
-                ["00123", 3.0, 2.5, True, date(2024, 1, 31), datetime(2024, 1, 31, 12, 30)],
-                ["12345678901234567", 4, 1e20, False, date(2024, 2, 1), datetime(2024, 2, 1)],
+                [
+                    "00123",
+                    3.0,
+                    2.5,
+                    True,
+                    date(2024, 1, 31),
+                    datetime.fromisoformat("2024-01-31T12:30:00"),
+                ],
+                [
+                    "12345678901234567",
+                    4,
+                    1e20,
+                    False,
+                    date(2024, 2, 1),
+                    datetime.fromisoformat("2024-02-01T00:00:00"),
+                ],
                 [None, None, None, None, None, None],
                 ["line\nbreak", None, -0.25, None, None, None],
             ]

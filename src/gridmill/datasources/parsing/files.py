@@ -36,8 +36,8 @@ def parse_file(path: str, spool_path: str, content_type: str, options: ParseOpti
 
 def _parse_binary(source: Path, spool: Path, content: Format, options: ParseOptions) -> Parsed:
     # Imported here: their libraries take time and memory that the other formats need not spend.
-    from gridmill.datasources.parsing.parquet import parse_parquet  # noqa: PLC0415
-    from gridmill.datasources.parsing.workbook import parse_workbook  # noqa: PLC0415
+    from gridmill.datasources.parsing.parquet import parse_parquet
+    from gridmill.datasources.parsing.workbook import parse_workbook
 
     try:
         if content is Format.XLSX:
