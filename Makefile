@@ -15,7 +15,7 @@ SOURCES := src tests tools benchmarks examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check format test demo openapi lock clean
+.PHONY: help install check format test demo nemesis openapi lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,9 @@ demo: install ## The main job on real data: a server, a table, a task, the resul
 
 openapi: install ## Write docs/openapi.json anew from the routes
 	$(PY) -m tools.openapi
+
+nemesis: install ## Kill everything at random while clients work, then check (SEEDS=5)
+	$(PY) -m benchmarks.nemesis --seeds $(or $(SEEDS),5)
 
 lock: install ## Choose the versions of all dependencies anew (needs a network)
 	@$(PY) -c 'import uv' 2>/dev/null || $(PIP) install --quiet uv

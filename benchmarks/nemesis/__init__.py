@@ -1,0 +1,1 @@
+"""The nemesis: clients record what was acknowledged while everything is killed, then it is checked."""
