@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -31,8 +32,12 @@ from gridmill.kit.processes import ProcessPool
 from gridmill.operations.enrichment.service import Enrichment
 from gridmill.providers.llm.errors import UnknownModel
 from gridmill.providers.llm.gateway import Gateway
-from gridmill.providers.llm.model import Access, Limits, ModelRef
+from gridmill.providers.llm.model import LOCAL, Access, Limits, ModelRef
 from gridmill.providers.llm.prices import Price
+from gridmill.providers.local.errors import WeightsMissing
+from gridmill.providers.local.server import LocalServer
+from gridmill.providers.local.transport import LocalTransport
+from gridmill.providers.local.weights import choose_installed
 from gridmill.settings import Settings
 from gridmill.storage.database import Database, Tx
 from gridmill.storage.idempotency import PostgresClaims
@@ -49,6 +54,8 @@ _PARSERS = 2
 _PARSER_BYTES = 2 * 2**30
 # All attempts at one request, waits between them included.
 _MODEL_DEADLINE_SECONDS = 300.0
+# One call is computed, the next one waits at the door.
+_LOCAL_CONCURRENCY = 2
 
 Opener: TypeAlias = Callable[[Database, Link], Awaitable[Download]]
 """Finds what a signed link names; raises its room's 404 when it is gone."""
@@ -205,9 +212,9 @@ def _dataset_limits(settings: Settings) -> DatasetLimits:
 
 
 def _make_gateway(settings: Settings, database: Database) -> Gateway | None:
-    """The way to the configured model, or `None`: then the embedded learners do the work."""
+    """The way to the configured model, else to an installed local one, else `None`."""
     if settings.llm_model is None or settings.llm_provider == "local":
-        return None
+        return _make_local_gateway(settings, database)
     key = settings.llm_api_key
     access = Access(
         settings.llm_provider,
@@ -230,6 +237,32 @@ def _make_gateway(settings: Settings, database: Database) -> Gateway | None:
             name: Price(price.prompt, price.completion)
             for name, price in settings.llm_prices.items()
         },
+    )
+
+
+def _make_local_gateway(settings: Settings, database: Database) -> Gateway | None:
+    """The way to the weights that are installed; nothing starts before the first request."""
+    try:
+        model = choose_installed(settings.models_dir, settings.llm_model)
+    except WeightsMissing:
+        return None
+    access = Access(
+        LOCAL,
+        # Limits are kept by address, and every machine has a model of its own.
+        base_url=f"http://{platform.node() or 'localhost'}/v1",
+        limits=Limits(_LOCAL_CONCURRENCY),
+        attempt_timeout=_MODEL_DEADLINE_SECONDS,
+        deadline=2 * _MODEL_DEADLINE_SECONDS,
+        models=(model.name,),
+    )
+    server = LocalServer(model.path, settings.data_dir / "models" / model.name)
+    return Gateway(
+        [access],
+        default=ModelRef(LOCAL, model.name),
+        store=PostgresAnswers(database),
+        limiter=PostgresLimiter(database),
+        prices={f"{LOCAL}/{model.name}": Price(0.0, 0.0)},
+        transports={LOCAL: LocalTransport(server)},
     )
 
 

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(description="Folder of the embedded database, the first key, this file")
+    models_dir: Path = Field(
+        description="Folder of local models' weights, shared by all data folders"
+    )
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL 15 or newer to use instead of the embedded one"
     )
@@ -97,14 +100,16 @@ class Settings(BaseSettings):
     llm_provider: Literal["openai", "anthropic", "local"] = Field(
         "openai",
         description="`openai` is any server that speaks OpenAI's chat completions,"
-        " `local` the embedded learners",
+        " `local` the learners and a small model on this machine (`gridmill models install`)",
     )
     llm_base_url: str | None = Field(
         None, pattern=r"^https?://\S+$", description="The provider's own address, when left out"
     )
     llm_api_key: SecretStr | None = Field(None, description="Key for the provider")
     llm_model: str | None = Field(
-        None, min_length=1, description="Default model; without one, the embedded learners work"
+        None,
+        min_length=1,
+        description="Default model; without one, the learners and an installed local model work",
     )
     llm_max_concurrency: int = Field(
         64, ge=1, le=10_000, description="Requests in flight at the provider, over all workers"
@@ -174,7 +179,7 @@ class Settings(BaseSettings):
 
     sources: Mapping[str, str] = Field(default_factory=dict[str, str], exclude=True, repr=False)
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "models_dir")
     @classmethod
     def _resolve(cls, folder: Path) -> Path:
         return folder.expanduser().absolute()
@@ -236,7 +241,8 @@ def load_settings(**flags: object) -> Settings:
     Raises:
         SettingsError: a value that does not fit, an unknown key in the file, a broken file.
     """
-    found: dict[str, object] = {"data_dir": _default_data_dir()}
+    home = _default_data_dir()
+    found: dict[str, object] = {"data_dir": home, "models_dir": home / "models"}
     sources = dict.fromkeys(Settings.model_fields, "default")
     given = {name: value for name, value in flags.items() if value is not None}
     environment = _read_environment()
@@ -289,6 +295,7 @@ def make_child_environment(settings: Settings, *, database_url: str) -> dict[str
         **os.environ,
         f"{PREFIX}DATA_DIR": str(settings.data_dir),
         f"{PREFIX}DATABASE_URL": database_url,
+        f"{PREFIX}MODELS_DIR": str(settings.models_dir),
         f"{PREFIX}LOG_LEVEL": settings.log_level,
         "PYTHONUNBUFFERED": "1",
     }

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import gridmill
-from gridmill.cli import keys
+from gridmill.cli import keys, models
 from gridmill.cli.running import (
     clear_failures,
     end_on_signals,
@@ -33,6 +33,7 @@ app = typer.Typer(
     epilog=_EPILOG,
 )
 app.add_typer(keys.app, name="keys")
+app.add_typer(models.app, name="models")
 app.command("run", epilog=_EPILOG)(run_file)
 
 

@@ -30,7 +30,7 @@ def main(parent: int, memory_bytes: int, niceness: int) -> None:
     `parent` is the id of the process that started this one; `memory_bytes` limits the address
     space (0: unlimited); `niceness` is added to the process's own.
     """
-    _die_with(parent)
+    die_with(parent)
     if memory_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -57,7 +57,7 @@ def _write_message(stream: BinaryIO, body: bytes) -> None:
     stream.flush()
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Ask the kernel to kill this process with its parent (elsewhere the closed pipe ends it)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

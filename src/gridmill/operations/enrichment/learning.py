@@ -1,6 +1,7 @@
 """Filling cells without a model: the worker process learns from the dataset and predicts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gridmill.kit.processes import ProcessPool
 from gridmill.operations.enrichment.asking import Asked, RowState
@@ -106,7 +107,8 @@ def _judge(
                 "The reference data knows no such place, or several that differ in this. Add the "
                 "place's state or country in a column of its own, or configure a model."
             )
-            return fail_cell(state.row, column, CellError("MODEL_REQUIRED", message))
+            cell = fail_cell(state.row, column, CellError("MODEL_REQUIRED", message))
+            return replace(cell, factors=said.factors)
         message = "The filled rows do not tell which value belongs here."
         return fail_cell(state.row, column, CellError("NOT_CONFIDENT", message))
     sources: list[Mapping[str, object]] = list(said.sources)

@@ -176,7 +176,7 @@ def _build_object(properties: Mapping[str, Any]) -> dict[str, Any]:
 def _describe_cell(column: ColumnSpec) -> dict[str, Any]:
     return _build_object(
         {
-            "value": _describe_value(column),
+            "value": describe_value(column),
             "confidence": {"type": "string", "enum": list(WORDS)},
             "evidence": {"type": "array", "items": {"type": "string"}},
         }
@@ -190,7 +190,8 @@ _JSON_TYPES = {
 }
 
 
-def _describe_value(column: ColumnSpec) -> dict[str, Any]:
+def describe_value(column: ColumnSpec) -> dict[str, Any]:
+    """The JSON schema of a value of `column`, or of `null`."""
     rules = column.rules
     if rules.data_type is DataType.ENUM and rules.options:
         return {"type": ["string", "null"], "enum": [*rules.options, None]}

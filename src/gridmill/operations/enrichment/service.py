@@ -1,4 +1,7 @@
-"""The enrichment operation: fills columns of rows by a model, or by learners when none is there."""
+"""The enrichment operation: fills columns of rows by a model, or by the embedded layers.
+
+The embedded layers are the learners, and after them, where weights are installed, the local model.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,6 +18,7 @@ from gridmill.operations.enrichment.asking import (
 )
 from gridmill.operations.enrichment.frames import FrameBook
 from gridmill.operations.enrichment.learning import LearnerFiller
+from gridmill.operations.enrichment.local import LocalFiller
 from gridmill.operations.enrichment.outcomes import fail_cell, skip_cell
 from gridmill.operations.errors import PriceUnknown
 from gridmill.operations.model import (
@@ -27,7 +31,7 @@ from gridmill.operations.model import (
 )
 from gridmill.providers.llm.errors import UnknownModel
 from gridmill.providers.llm.gateway import Gateway
-from gridmill.providers.llm.model import ModelRef, Usage
+from gridmill.providers.llm.model import LOCAL, ModelRef, Usage
 
 MODEL_BATCH_ROWS = 100
 LEARNER_BATCH_ROWS = 500
@@ -47,7 +51,8 @@ class Enrichment:
     """Fills cells from the row's other values, the column's prompt and the dataset's own rows.
 
     A column is asked of its own model (`metadata.model`), else of the task's, else of the
-    gateway's default; without a gateway the learners fill it.
+    gateway's default; without a gateway the learners fill it. A local model is never asked first:
+    the learners are, and it gets what they leave.
     """
 
     def __init__(
@@ -61,6 +66,8 @@ class Enrichment:
         self._gateway = gateway
         self._models = None if gateway is None else ModelFiller(gateway, rows_per_request)
         self._learners = LearnerFiller(processes, seed)
+        is_local = gateway is not None and gateway.default.provider == LOCAL
+        self._local = LocalFiller(gateway) if gateway is not None and is_local else None
         self._rows_per_request = rows_per_request
 
     def batch_rows(
@@ -148,7 +155,8 @@ class Enrichment:
                 return _Way()
             return _Way(missing=f"No model is configured on this server, so {name} is not there.")
         try:
-            return _Way(self._gateway.resolve(name))
+            ref = self._gateway.resolve(name)
+            return _Way() if ref.provider == LOCAL else _Way(ref)
         except UnknownModel as error:
             return _Way(missing=error.message)
 
@@ -171,7 +179,10 @@ class Enrichment:
                 ]
             )
         if way.ref is None or self._models is None:
-            return await self._learners.fill(batch, columns, states)
+            learned = await self._learners.fill(batch, columns, states)
+            if self._local is not None:
+                await self._local.fill_rest(batch, columns, states, learned)
+            return learned
         return await self._models.fill(batch, book, columns, states, way.ref)
 
     async def _estimate_part(

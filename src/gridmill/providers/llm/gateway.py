@@ -70,7 +70,8 @@ class Gateway:
     `accesses` are the providers that the operator configured, `default` the model asked when a
     request names none. Answers are kept in `store`, limits shared through `limiter`; both live in
     memory when left out. `prices` overrides and adds to the known ones, by `provider/model` or
-    model name. Use it as an async context manager, or call `close`.
+    model name; `transports` are those of providers that need one of their own, and are closed with
+    the gateway. Use it as an async context manager, or call `close`.
     """
 
     def __init__(
@@ -81,12 +82,15 @@ class Gateway:
         store: AnswerStore | None = None,
         limiter: Limiter | None = None,
         prices: Mapping[str, Price] | None = None,
+        transports: Mapping[str, Transport] | None = None,
     ) -> None:
         self.default = default
         self._store: AnswerStore = store if store is not None else MemoryAnswers()
         self._writer = AnswerWriter(self._store)
         self._prices = PriceTable(prices)
         self._transport = Transport()
+        self._transports = dict(transports or {})
+        self._models = {access.provider: access.models for access in accesses}
         self._lanes: list[Lane] = []
         self._callers: dict[str, Caller] = {}
         self._board: _Board = {}
@@ -97,7 +101,7 @@ class Gateway:
             url = URL(wire.open_door(access).url).with_user(None)
             lane = Lane(f"{access.provider} {url}", access.limits, shared, holder)
             self._lanes.append(lane)
-            self._callers[access.provider] = Caller(access, wire, self._transport, lane)
+            self._callers[access.provider] = Caller(access, wire, self._choose(access), lane)
         if default.provider not in self._callers:
             raise UnknownModel(
                 f"No access to the provider of the default model {default} is configured."
@@ -117,7 +121,12 @@ class Gateway:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._writer.close()
         await asyncio.gather(*(lane.close() for lane in self._lanes))
-        await self._transport.close()
+        await asyncio.gather(
+            *(transport.close() for transport in (self._transport, *self._transports.values()))
+        )
+
+    def _choose(self, access: Access) -> Transport:
+        return self._transports.get(access.provider, self._transport)
 
     def warm_up(self) -> None:
         """Make the default model's provider ready for requests that are about to come."""
@@ -127,10 +136,17 @@ class Gateway:
         """The model that `provider/model` (or a bare model of the default provider) names.
 
         `None` is the default model. A first part that is no provider belongs to the model's name
-        (`meta-llama/Llama-3.1-8B`). Raises `UnknownModel` for a provider that is not configured.
+        (`meta-llama/Llama-3.1-8B`). Raises `UnknownModel` for a provider that is not configured,
+        and for a model that a provider with a list of its models does not have.
         """
-        if not name:
-            return self.default
+        ref = self._read_name(name) if name else self.default
+        models = self._models[ref.provider]
+        if models is not None and ref.model not in models:
+            there = ", ".join(f"{ref.provider}/{model}" for model in models)
+            raise UnknownModel(f"The model {name} is not there; this server has {there}.")
+        return ref
+
+    def _read_name(self, name: str) -> ModelRef:
         provider, slash, model = name.partition("/")
         if slash and model and provider in self._callers:
             return ModelRef(provider, model)

@@ -19,6 +19,9 @@ Validate = Callable[[Answer], Sequence[str]]
 It is called on replies and on stored answers, so it is pure and quick.
 """
 
+LOCAL = "local"
+"""The provider that is a small model on this machine: its answers are held to what can be checked."""
+
 _KEY_FORMAT = b"gridmill answer 1"
 _TURN_TOKENS = 8
 
@@ -174,7 +177,8 @@ class Access:
     """How a provider is reached: the operator's part. The key never shows in a repr.
 
     `base_url` `None` is the provider's own. `attempt_timeout` bounds one HTTP call in seconds,
-    `deadline` all attempts at one request, counted from its first call.
+    `deadline` all attempts at one request, counted from its first call. `models` are all that
+    the provider has; `None`: whatever it says itself.
     """
 
     provider: str
@@ -183,6 +187,7 @@ class Access:
     limits: Limits = Limits()
     attempt_timeout: float = 120.0
     deadline: float = 300.0
+    models: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not (self.api_key.isascii() and self.api_key.isprintable()) or " " in self.api_key:

@@ -9,4 +9,6 @@ from gridmill.providers.llm.wire import Wire
 WIRES: Mapping[str, Callable[[], Wire]] = {
     "openai": OpenAIWire,
     "anthropic": AnthropicWire,
+    # llama.cpp on this machine; how it is reached is `providers.local`.
+    "local": OpenAIWire,
 }
