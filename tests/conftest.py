@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import os
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from tests.support.postgres import Server, serve_tests
 # How fast examples come depends on what else the machine does, and is no property of the code.
 settings.register_profile("gridmill", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gridmill")
+
+# A developer's own weights would change what tasks answer, and how fast.
+os.environ["GRIDMILL_MODELS_DIR"] = os.devnull + "/none"
 
 _KINDS = frozenset({"unit", "integration", "acceptance", "migration"})
 _HERE = Path(__file__).parent

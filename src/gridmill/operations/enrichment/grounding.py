@@ -23,13 +23,14 @@ def is_grounded(value: str, kind: DataType, cells: Iterable[str]) -> bool:
 
 
 def _holds(cell: str, value: str, kind: DataType) -> bool:
+    if kind in {DataType.INTEGER, DataType.NUMBER}:
+        # As words, 250.50 would stand in 1,250.50.
+        return _holds_number(cell, value)
     wanted, there = fold(value), fold(cell)
     if not wanted:
         return False
     if f" {wanted} " in f" {there} ":
         return True
-    if kind in {DataType.INTEGER, DataType.NUMBER}:
-        return _holds_number(cell, value)
     if kind in {DataType.DATE, DataType.DATETIME}:
         return _holds_date(there.split(), value)
     digits = "".join(_DIGITS.findall(value))

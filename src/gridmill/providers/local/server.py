@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -120,7 +121,8 @@ class LocalServer:
             if lock is not None:
                 with lock:
                     return await self._start(lock.fileno())
-            if (address := self._read_address()) is not None:
+            # A child that was killed a moment ago may still hold the lock: the kernel lets go late.
+            if (address := self._read_address()) is not None and await _listens(address):
                 return address
             await asyncio.sleep(_LOOK_SECONDS)
         raise ServerDown("The local model did not start in time.", self._failures.note())
@@ -207,6 +209,17 @@ async def _launch(orders: Orders, lock: int, log: BinaryIO) -> asyncio.subproces
             child.stdin.write(msgspec.json.encode(orders) + b"\n")
             await child.stdin.drain()
     return child
+
+
+async def _listens(address: Address) -> bool:
+    """Whether anybody takes connections there."""
+    place = urlsplit(address.url)
+    try:
+        _, writer = await asyncio.open_connection(place.hostname, place.port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
