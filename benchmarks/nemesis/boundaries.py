@@ -13,8 +13,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import httpx2
-
 from benchmarks.nemesis.checker import Checker
 from benchmarks.nemesis.clients import ENDED, Caller
 from benchmarks.nemesis.cluster import Cluster
@@ -79,7 +77,8 @@ async def _run(cluster: Cluster, received: Received, countdown: Path, number: in
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
         await cluster.heal()
-        await _remove(client, webhook_id)
+        reply = await client.delete(f"/webhooks/{webhook_id}")
+        assert reply.status_code == 204, reply.text
     return faults
 
 
@@ -96,11 +95,6 @@ async def _keep_up(cluster: Cluster) -> None:
     while True:
         await cluster.heal()
         await asyncio.sleep(0.2)
-
-
-async def _remove(client: httpx2.AsyncClient, webhook_id: str) -> None:
-    reply = await client.delete(f"/webhooks/{webhook_id}")
-    assert reply.status_code == 204, reply.text
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from benchmarks.nemesis.clients import ENDED
 from benchmarks.nemesis.receiver import Received
 from benchmarks.nemesis.record import Json, Record
 
+_ANSWER_SECONDS = 60.0
 _TASK_SECONDS = 120.0
 _DELIVERY_SECONDS = 60.0
 _TERMINAL = {f"dataset.task.{status}" for status in ENDED}
@@ -42,9 +43,20 @@ class Checker:
             self.faults.append(otherwise)
 
     async def _get(self, path: str, **params: str | int) -> Json:
-        reply = await self.client.get(path, params=params)
-        assert reply.status_code == 200, reply.text
-        return reply.json()
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while True:
+            try:
+                reply = await self.client.get(path, params=params)
+            except httpx2.HTTPError:
+                # The last fault may still be healing.
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
+                continue
+            if reply.status_code < 500 or time.monotonic() > deadline:
+                assert reply.status_code == 200, reply.text
+                return reply.json()
+            await asyncio.sleep(0.1)
 
     async def _list(self, path: str, key: str) -> list[Json]:
         found: list[Json] = []
