@@ -59,6 +59,12 @@ class Figures:
     cpu_ms: float
 
 
+def find_data() -> Path:
+    """The folder of the tables."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("GRIDMILL_BENCH_DATA") or default) / "enrichment"
+
+
 def read_csv(path: Path) -> tuple[list[str], list[list[str | None]]]:
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.reader(file))
@@ -193,8 +199,7 @@ def main() -> None:
     parser.add_argument("--only", help="buy, hospital, or a column's name")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("GRIDMILL_BENCH_DATA") or default) / "enrichment"
+    folder = find_data()
     print(
         f"{'column':32} {'cells':>6} {'frequent':>9} {'accuracy':>9} {'coverage':>9} "
         f"{'answered':>9} {'ECE':>7} {'seconds':>8} {'ms/row':>8}"

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from gridmill.kit.processes import ProcessPool
 from gridmill.operations.enrichment.asking import Asked, RowState
+from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD, FLOOR
 from gridmill.operations.enrichment.learners import memory
 from gridmill.operations.enrichment.learners.exchange import (
     Answer,
@@ -21,8 +22,11 @@ from gridmill.operations.model import (
     CellOutcome,
     CellStatus,
     ColumnSpec,
+    ExampleRow,
 )
 
+_MOST_LEFT_OUT = 300
+_MANY = 40
 MAX_SECONDS = 900.0
 """Wall time of one column's fit and prediction of one batch in the worker process."""
 
@@ -57,6 +61,41 @@ class LearnerFiller:
                     hidden[state.row.row_no].discard(column.name)
         return asked
 
+    async def find_left(
+        self, batch: Batch, column: ColumnSpec, known: Sequence[ExampleRow]
+    ) -> tuple[list[ExampleRow], list[ExampleRow]]:
+        """Filled rows that the learners would leave empty, and unsure, had they not seen them.
+
+        Every fourth of `known` (of few every second), at most `_MOST_LEFT_OUT`, is left out and
+        asked for. What the learners leave is harder than the rest, the more so the more they know:
+        a layer after them is measured on that.
+        """
+        names = tuple(other.name for other in batch.columns)
+        step = 4 if len(known) >= _MANY else 2
+        taught = [row for place, row in enumerate(known) if place % step]
+        asked = known[::step][:_MOST_LEFT_OUT]
+        if not asked:
+            return [], []
+
+        async def load() -> Sequence[ExampleRow]:
+            return taught
+
+        rest = replace(batch, load_training=load)
+        rows = [_read_row(names, row.values, {column.name}) for row in asked]
+        ids = [row.row_id for row in asked]
+        answer = await self._predict(
+            rest, column, names, ids, rows, part=f" measured {column.number}"
+        )
+        threshold = DEFAULT_THRESHOLD if column.threshold is None else column.threshold
+        empty: list[ExampleRow] = []
+        unsure: list[ExampleRow] = []
+        for row, said in zip(asked, answer.spread(len(asked)), strict=True):
+            if said is None or said.value is None or said.confidence < FLOOR:
+                empty.append(row)
+            elif said.confidence < threshold:
+                unsure.append(row)
+        return empty, unsure
+
     async def _predict(
         self,
         batch: Batch,
@@ -64,9 +103,11 @@ class LearnerFiller:
         names: tuple[str, ...],
         ids: Sequence[str],
         rows: Sequence[Row],
+        *,
+        part: str = "",
     ) -> Answer:
         """Ask the child; it is given the training rows only when it does not hold them yet."""
-        key = f"{batch.task_id}"
+        key = f"{batch.task_id}{part}"
         about = " ".join(filter(None, (column.name, column.description, column.prompt)))
         target = Target(column.name, column.rules, about)
         question = Question(key, self._seed, target, tuple(ids), tuple(rows))

@@ -12,6 +12,7 @@ from uuid import UUID
 from gridmill.operations.enrichment.asking import Asked, RowState
 from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD, FLOOR
 from gridmill.operations.enrichment.grounding import fold
+from gridmill.operations.enrichment.learning import LearnerFiller
 from gridmill.operations.enrichment.local_questions import Kind, Task, plan_task
 from gridmill.operations.enrichment.outcomes import fail_cell, grade_cell
 from gridmill.operations.model import (
@@ -28,14 +29,18 @@ from gridmill.providers.llm.gateway import Gateway
 from gridmill.providers.llm.model import Completion, ModelRequest, Usage
 
 MEASURED_ROWS = 20
-"""Filled rows of a column that the model is asked about, to see how often it is right."""
+"""Filled rows that the model is asked about, to see how often it is right.
 
-PRIOR = 0.4
-"""Confidence before anything was measured: between the floor and the default threshold."""
+They are rows of a column that the learners leave: those are harder than the rest, and what comes
+here is them. Rows left empty and rows with an unsure guess are counted apart.
+"""
+
+PRIOR = 0.35
+"""Confidence before anything was measured; a first wrong answer takes it under the floor."""
 
 PRIOR_ROWS = 3
-FEWEST_ROWS = 5
-"""Under so many measured answers the confidence is the prior's, and people have to look."""
+FEWEST_ROWS = 8
+"""Under so many measured answers the confidence is mostly the prior's, and people have to look."""
 
 _CALIBRATED_ROWS = 15
 _PLANS_KEPT = 64
@@ -46,10 +51,9 @@ _WORLD_FACT = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """A task and how well it went on filled rows: answers that could be written, right ones."""
+class _Score:
+    """How the task went on filled rows: answers that could be written, and the right ones."""
 
-    task: Task
     answered: int = 0
     right: int = 0
 
@@ -59,25 +63,40 @@ class _Plan:
         said = self.right + PRIOR * PRIOR_ROWS
         return round(said / (self.answered + PRIOR_ROWS), 3)
 
-    def list_factors(self, *, grounded: bool) -> dict[str, object]:
-        """The `confidenceFactors` of the cell's metadata."""
-        return {
-            "method": "model",
-            "layer": "local",
-            "kind": self.task.kind.value,
-            "grounded": grounded,
-            "measuredRows": self.answered,
-            "measuredRight": self.right,
-            "prior": PRIOR,
-            "calibrated": self.answered >= _CALIBRATED_ROWS,
-        }
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A task, scored on rows that the learners leave empty and on those where they are unsure."""
+
+    task: Task
+    empty: _Score
+    unsure: _Score
+
+    def score_for(self, cell: CellOutcome) -> _Score:
+        """The score that holds for what the learners left in this cell."""
+        return self.empty if cell.status is CellStatus.ERROR else self.unsure
+
+
+def _list_factors(kind: Kind, score: _Score, *, grounded: bool) -> dict[str, object]:
+    """The `confidenceFactors` of the cell's metadata."""
+    return {
+        "method": "model",
+        "layer": "local",
+        "kind": kind.value,
+        "grounded": grounded,
+        "measuredRows": score.answered,
+        "measuredRight": score.right,
+        "prior": PRIOR,
+        "calibrated": score.answered >= _CALIBRATED_ROWS,
+    }
 
 
 class LocalFiller:
     """Asks the gateway's default model, which is local, for cells that the learners left."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, learners: LearnerFiller) -> None:
         self._gateway = gateway
+        self._learners = learners
         self._plans: OrderedDict[tuple[UUID, int], _Plan | None] = OrderedDict()
 
     async def fill_rest(
@@ -102,7 +121,7 @@ class LocalFiller:
                 continue
             try:
                 plan = await self._plan(batch, column, learned)
-                if plan is not None and plan.confidence >= FLOOR:
+                if plan is not None:
                     await self._ask(batch, plan, weak, rows, learned)
             except ModelError as error:
                 learned.usage += error.usage
@@ -118,7 +137,12 @@ class LocalFiller:
             found = plan_task(column, batch.columns, known)
             plan = None
             if found is not None:
-                plan = await self._measure(batch, found[0], found[1][:MEASURED_ROWS], learned)
+                task, held = found
+                scores = [
+                    await self._measure(batch, task, rows[:MEASURED_ROWS], learned)
+                    for rows in await self._learners.find_left(batch, column, held)
+                ]
+                plan = _Plan(task, *scores)
             self._plans[key] = plan
             if len(self._plans) > _PLANS_KEPT:
                 self._plans.popitem(last=False)
@@ -126,7 +150,7 @@ class LocalFiller:
 
     async def _measure(
         self, batch: Batch, task: Task, rows: Sequence[ExampleRow], learned: Asked
-    ) -> _Plan:
+    ) -> _Score:
         requests = [task.ask(row.values, frozenset()) for row in rows]
         asked = [(row, request) for row, request in zip(rows, requests, strict=True) if request]
         results = await self._complete(batch, task, [request for _, request in asked], learned)
@@ -138,7 +162,7 @@ class LocalFiller:
             if value is not None and _is_admitted(task, value, row.values):
                 answered += 1
                 right += fold(value) == fold(row.values[task.column.name] or "")
-        return _Plan(task, answered, right)
+        return _Score(answered, right)
 
     async def _ask(
         self,
@@ -154,7 +178,8 @@ class LocalFiller:
             cell = learned.cells[place]
             state = rows[cell.row_no]
             request = task.ask(state.values, _list_stale(batch, state))
-            if request is not None and (cell.confidence or 0.0) < plan.confidence:
+            worth = plan.score_for(cell).confidence
+            if request is not None and worth >= FLOOR and (cell.confidence or 0.0) < worth:
                 asked.append((place, state, request))
         results = await self._complete(batch, task, [request for *_, request in asked], learned)
         for (place, state, _), result in zip(asked, results, strict=True):
@@ -183,7 +208,7 @@ class LocalFiller:
     def _judge(
         self, plan: _Plan, state: RowState, before: CellOutcome, said: Completion
     ) -> CellOutcome:
-        task, row = plan.task, state.row
+        task, row, score = plan.task, state.row, plan.score_for(before)
         value = task.read(said.data)
         if value is None:
             return before
@@ -197,11 +222,11 @@ class LocalFiller:
             row,
             task.column,
             value,
-            plan.confidence,
-            factors=plan.list_factors(grounded=grounded),
+            score.confidence,
+            factors=_list_factors(task.kind, score, grounded=grounded),
             sources=[{"kind": "model"}, *own_row],
         )
-        if plan.answered < FEWEST_ROWS and cell.status is CellStatus.OK:
+        if score.answered < FEWEST_ROWS and cell.status is CellStatus.OK:
             cell = replace(cell, status=CellStatus.NEEDS_REVIEW)
         return replace(cell, provider=said.provider, model=said.model)
 

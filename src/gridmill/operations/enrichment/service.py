@@ -67,7 +67,9 @@ class Enrichment:
         self._models = None if gateway is None else ModelFiller(gateway, rows_per_request)
         self._learners = LearnerFiller(processes, seed)
         is_local = gateway is not None and gateway.default.provider == LOCAL
-        self._local = LocalFiller(gateway) if gateway is not None and is_local else None
+        self._local = (
+            LocalFiller(gateway, self._learners) if gateway is not None and is_local else None
+        )
         self._rows_per_request = rows_per_request
 
     def batch_rows(
