@@ -28,6 +28,7 @@ CONTEXT = 8192
 IDLE_SECONDS = 300.0
 _START_SECONDS = 120.0
 _LOOK_SECONDS = 0.05
+_HEALTH_SECONDS = 5.0
 _OVERHEAD = 256 * 2**20
 """Memory beside weights and cache, measured with the 0.5B: 0.65 GB resident in all."""
 _SHORTEST_WAIT, _LONGEST_WAIT = 1.0, 60.0
@@ -120,7 +121,9 @@ class LocalServer:
             if lock is not None:
                 with lock:
                     return await self._start(lock.fileno())
-            if (address := self._read_address()) is not None:
+            # A child that is ending holds its lock a moment longer than its port.
+            address = self._read_address()
+            if address is not None and await _is_healthy(address):
                 return address
             await asyncio.sleep(_LOOK_SECONDS)
         raise ServerDown("The local model did not start in time.", self._failures.note())
@@ -207,6 +210,22 @@ async def _launch(orders: Orders, lock: int, log: BinaryIO) -> asyncio.subproces
             child.stdin.write(msgspec.json.encode(orders) + b"\n")
             await child.stdin.drain()
     return child
+
+
+async def _is_healthy(address: Address) -> bool:
+    """Whether it answers. A port alone says nothing: the kernel closes a killed child's late."""
+    host, _, port = address.url.removeprefix("http://").rpartition(":")
+    try:
+        async with asyncio.timeout(_HEALTH_SECONDS):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            try:
+                writer.write(b"GET /health HTTP/1.0\r\n\r\n")
+                await writer.drain()
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, ValueError):
+        return False
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
