@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from gridmill.auth import service as auth
 from gridmill.auth.model import Link, Principal
@@ -30,14 +30,14 @@ from gridmill.kit.http import Download, Services
 from gridmill.kit.http.idempotency import Claims
 from gridmill.kit.processes import ProcessPool
 from gridmill.operations.enrichment.service import Enrichment
-from gridmill.providers.llm.errors import UnknownModel
+from gridmill.providers.llm.errors import ModelError, UnknownModel
 from gridmill.providers.llm.gateway import Gateway
-from gridmill.providers.llm.model import LOCAL, Access, Limits, ModelRef
+from gridmill.providers.llm.model import LOCAL, Access, Frame, Limits, ModelRef, ModelRequest
 from gridmill.providers.llm.prices import Price
 from gridmill.providers.local.errors import WeightsMissing
 from gridmill.providers.local.server import LocalServer
 from gridmill.providers.local.transport import LocalTransport
-from gridmill.providers.local.weights import choose_installed
+from gridmill.providers.local.weights import Installed, choose_installed
 from gridmill.settings import Settings
 from gridmill.storage.database import Database, Tx
 from gridmill.storage.idempotency import PostgresClaims
@@ -213,8 +213,13 @@ def _dataset_limits(settings: Settings) -> DatasetLimits:
 
 def _make_gateway(settings: Settings, database: Database) -> Gateway | None:
     """The way to the configured model, else to an installed local one, else `None`."""
-    if settings.llm_model is None or settings.llm_provider == "local":
+    if settings.llm_model is None or settings.llm_provider == LOCAL:
         return _make_local_gateway(settings, database)
+    return _make_configured_gateway(settings, settings.llm_model, database)
+
+
+def _make_configured_gateway(settings: Settings, model: str, database: Database | None) -> Gateway:
+    """Without a database answers and limits are kept in memory."""
     key = settings.llm_api_key
     access = Access(
         settings.llm_provider,
@@ -230,9 +235,9 @@ def _make_gateway(settings: Settings, database: Database) -> Gateway | None:
     )
     return Gateway(
         [access],
-        default=ModelRef(settings.llm_provider, settings.llm_model),
-        store=PostgresAnswers(database),
-        limiter=PostgresLimiter(database),
+        default=ModelRef(settings.llm_provider, model),
+        store=None if database is None else PostgresAnswers(database),
+        limiter=None if database is None else PostgresLimiter(database),
         prices={
             name: Price(price.prompt, price.completion)
             for name, price in settings.llm_prices.items()
@@ -255,15 +260,41 @@ def _make_local_gateway(settings: Settings, database: Database) -> Gateway | Non
         deadline=2 * _MODEL_DEADLINE_SECONDS,
         models=(model.name,),
     )
-    server = LocalServer(model.path, settings.data_dir / "models" / model.name)
     return Gateway(
         [access],
         default=ModelRef(LOCAL, model.name),
         store=PostgresAnswers(database),
         limiter=PostgresLimiter(database),
         prices={f"{LOCAL}/{model.name}": Price(0.0, 0.0)},
-        transports={LOCAL: LocalTransport(server)},
+        transports={LOCAL: LocalTransport(make_local_server(settings, model))},
     )
+
+
+def make_local_server(settings: Settings, model: Installed) -> LocalServer:
+    """The child that serves `model`, shared by all processes on this data folder."""
+    return LocalServer(model.path, settings.data_dir / "models" / model.name)
+
+
+async def check_model(settings: Settings) -> str | None:
+    """Send the configured model one tiny request; what went wrong, or `None`."""
+    frame = Frame(
+        "Answer with true.",
+        {
+            "type": "object",
+            "properties": {"value": {"type": "boolean"}},
+            "required": ["value"],
+            "additionalProperties": False,
+        },
+        max_tokens=200,
+    )
+    if settings.llm_model is None:
+        return "No model is configured on this server."
+    async with _make_configured_gateway(settings, settings.llm_model, None) as gateway:
+        try:
+            await gateway.complete(ModelRequest(frame, "Ready?"), workspace_id=uuid4())
+        except ModelError as error:
+            return error.message
+    return None
 
 
 def _check_model(gateway: Gateway | None, model: str) -> str | None:

@@ -1,7 +1,7 @@
 """`gridmill`: the commands and their help."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from gridmill.cli.running import (
     tell_unknown_variables,
 )
 from gridmill.cli.table.command import run_file
+
+if TYPE_CHECKING:
+    from gridmill.settings import Settings
 
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder of the embedded database and gridmill.toml.")
@@ -129,6 +132,51 @@ def worker(
 
 
 @app.command()
+def doctor(
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Send the configured model one tiny request, too.")
+    ] = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Check everything that a server needs: a line each, and what to do. Exit 1 if any fails.
+
+    \b
+    Examples:
+      gridmill doctor
+      gridmill doctor --ask --data-dir ./data
+    """  # noqa: D301 - click keeps the lines after a backspace
+    from gridmill.cli.doctor import Mark, examine
+
+    with clear_failures():
+        settings = load(data_dir=data_dir, database_url=database_url)
+
+        async def tell() -> bool:
+            failed = False
+            async for finding in examine(settings, ask=ask):
+                typer.echo(f"{finding.mark.value:5} {finding.subject}: {finding.text}")
+                failed = failed or finding.mark is Mark.FAIL
+            return failed
+
+        if run(tell()):
+            raise typer.Exit(1)
+
+
+def _describe_answerer(settings: "Settings") -> str:
+    """Who answers with these settings, in one line."""
+    from gridmill.providers.local.errors import WeightsMissing
+    from gridmill.providers.local.weights import choose_installed
+
+    if settings.llm_model is not None and settings.llm_provider != "local":
+        return f"Answers come from {settings.llm_provider}/{settings.llm_model}."
+    try:
+        model = choose_installed(settings.models_dir, settings.llm_model)
+    except WeightsMissing as error:
+        return f"Answers come from the learners alone. {error}"
+    return f"Answers come from the learners, then from local/{model.name}."
+
+
+@app.command()
 def config(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
     """Print every setting: its value (secrets masked), where it came from, what it means.
 
@@ -146,4 +194,5 @@ def config(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
         for line in describe_settings(settings):
             typer.echo(f"{line.name} = {line.value}")
             typer.echo(f"    {line.description}. From: {line.source}")
+        typer.echo(_describe_answerer(settings))
         tell_unknown_variables()

@@ -121,6 +121,27 @@ async def migrate(
         return applied
 
 
+async def find_missing(url: str, folder: Path = MIGRATIONS) -> tuple[str, list[str]]:
+    """The server's version, and the migrations that it lacks; changes nothing.
+
+    Raises `MigrationError` for a server that cannot be used, and `psycopg.Error`.
+    """
+    connection = await psycopg.AsyncConnection.connect(
+        url, autocommit=True, connect_timeout=10, application_name="gridmill doctor"
+    )
+    async with connection:
+        check_server(connection)
+        version = connection.info.parameter_status("server_version") or ""
+        cursor = await connection.execute("SELECT to_regclass('schema_migrations') IS NOT NULL")
+        row = await cursor.fetchone()
+        recorded: set[str] = set()
+        if row is not None and row[0]:
+            cursor = await connection.execute("SELECT name FROM schema_migrations")
+            recorded = {str(name) for (name,) in await cursor.fetchall()}
+        names = [migration.name for migration in load_migrations(folder)]
+        return version, [name for name in names if name not in recorded]
+
+
 def check_server(connection: Tx, *, minimum: int = MINIMUM_SERVER) -> None:
     """Raises `ServerTooOld` below the major version `minimum`, `ServerUnsuitable` without UTF8."""
     major = connection.info.server_version // 10000

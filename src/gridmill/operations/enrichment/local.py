@@ -24,7 +24,7 @@ from gridmill.operations.model import (
     ColumnSpec,
     ExampleRow,
 )
-from gridmill.providers.llm.errors import ModelError
+from gridmill.providers.llm.errors import InvalidReply, ModelError, RequestRefused
 from gridmill.providers.llm.gateway import Gateway
 from gridmill.providers.llm.model import Completion, ModelRequest, Usage
 
@@ -156,6 +156,8 @@ class LocalFiller:
         results = await self._complete(batch, task, [request for _, request in asked], learned)
         answered = right = 0
         for (row, _), result in zip(asked, results, strict=True):
+            if isinstance(result, InvalidReply | RequestRefused):
+                continue
             if isinstance(result, ModelError):
                 raise result
             value = task.read(result.data)
@@ -184,6 +186,8 @@ class LocalFiller:
         results = await self._complete(batch, task, [request for *_, request in asked], learned)
         for (place, state, _), result in zip(asked, results, strict=True):
             cell = learned.cells[place]
+            if isinstance(result, InvalidReply):
+                continue
             if isinstance(result, ModelError):
                 learned.cells[place] = _tell(cell, result)
                 continue

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -29,6 +28,7 @@ CONTEXT = 8192
 IDLE_SECONDS = 300.0
 _START_SECONDS = 120.0
 _LOOK_SECONDS = 0.05
+_HEALTH_SECONDS = 5.0
 _OVERHEAD = 256 * 2**20
 """Memory beside weights and cache, measured with the 0.5B: 0.65 GB resident in all."""
 _SHORTEST_WAIT, _LONGEST_WAIT = 1.0, 60.0
@@ -121,8 +121,9 @@ class LocalServer:
             if lock is not None:
                 with lock:
                     return await self._start(lock.fileno())
-            # A child that was killed a moment ago may still hold the lock: the kernel lets go late.
-            if (address := self._read_address()) is not None and await _listens(address):
+            # A child that is ending holds its lock a moment longer than its port.
+            address = self._read_address()
+            if address is not None and await _is_healthy(address):
                 return address
             await asyncio.sleep(_LOOK_SECONDS)
         raise ServerDown("The local model did not start in time.", self._failures.note())
@@ -211,15 +212,20 @@ async def _launch(orders: Orders, lock: int, log: BinaryIO) -> asyncio.subproces
     return child
 
 
-async def _listens(address: Address) -> bool:
-    """Whether anybody takes connections there."""
-    place = urlsplit(address.url)
+async def _is_healthy(address: Address) -> bool:
+    """Whether it answers. A port alone says nothing: the kernel closes a killed child's late."""
+    host, _, port = address.url.removeprefix("http://").rpartition(":")
     try:
-        _, writer = await asyncio.open_connection(place.hostname, place.port)
-    except OSError:
+        async with asyncio.timeout(_HEALTH_SECONDS):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            try:
+                writer.write(b"GET /health HTTP/1.0\r\n\r\n")
+                await writer.drain()
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, ValueError):
         return False
-    writer.close()
-    return True
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

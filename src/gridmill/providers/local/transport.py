@@ -2,10 +2,13 @@
 
 from yarl import URL
 
-from gridmill.providers.llm.errors import ProviderRefused, ProviderUnavailable
+from gridmill.providers.llm.errors import InvalidReply, ProviderRefused, ProviderUnavailable
 from gridmill.providers.llm.transport import HttpReply, Transport
 from gridmill.providers.local.errors import LocalModelError, ServerDown
 from gridmill.providers.local.server import Address, LocalServer
+
+_CUT_OFF = b"does not match the expected"
+"""How llama.cpp answers when the reply to a schema ends before its JSON does."""
 
 
 class LocalTransport(Transport):
@@ -21,7 +24,7 @@ class LocalTransport(Transport):
         """One call; loading the weights first does not count towards its `seconds`.
 
         Raises `ProviderRefused` when the model cannot run here, `ProviderUnavailable` when its
-        child went away and may come back, and what `Transport.post` raises.
+        child went away and may come back, `InvalidReply` when the reply is cut off, and what `Transport.post` raises.
         """
         address = await self._reach()
         own = URL(address.url).with_path(url.path)
@@ -36,6 +39,8 @@ class LocalTransport(Transport):
             # Another program took the port of a child that is gone.
             self._server.forget(address)
             raise ProviderUnavailable("The local model was started again meanwhile.")
+        if reply.status == 500 and _CUT_OFF in reply.body:
+            raise InvalidReply("The local model's reply was cut off by its token limit.")
         return reply
 
     async def _reach(self) -> Address:
