@@ -271,3 +271,20 @@ def test_old_encodings_are_recognised(tmp_path: Path, encoding: str, text: str) 
     path = tmp_path / "file"
     path.write_bytes(text.encode(encoding))
     assert text.encode(encoding).decode(find_encoding(path, None)) == text
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(alphabet='a1,"\n\r\0 \t\\', max_size=40), st.booleans())
+def test_a_regular_reading_gives_what_the_exact_one_gives(
+    tmp_path: Path, text: str, header: bool
+) -> None:
+    from gridmill.datasources.parsing import csv as reading
+
+    path, spool = tmp_path / "file", tmp_path / "rows"
+    path.write_bytes(text.encode())
+    reader = reading._Reader(path, "utf-8", ",", header=header)
+    try:
+        quick = reader._read(spool, exactly=False), spool.read_bytes()
+    except (reading._Irregular, reading._BrokenQuotes, ParseFailure):
+        return
+    assert (reader._read(spool, exactly=True), spool.read_bytes()) == quick

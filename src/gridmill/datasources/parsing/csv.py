@@ -7,8 +7,8 @@ that breaks its rules is read once more with quotes as ordinary characters.
 """
 
 import csv
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -63,11 +63,17 @@ class _BrokenQuotes(Exception):
         self.message = message
 
 
+class _Irregular(Exception):
+    """The table needs the reading that looks at every record and knows its line."""
+
+
 class _CsvReader(Protocol):
     """What `csv.reader` returns, which has no public name."""
 
     @property
     def line_num(self) -> int: ...
+
+    def __iter__(self) -> Iterator[list[str]]: ...
 
     def __next__(self) -> list[str]: ...
 
@@ -83,23 +89,32 @@ class _Reader:
         self._quoting = quoting
 
     def read_into(self, spool_path: Path) -> Parsed:
+        """Read the table, at first as a regular one, which needs no look at every record."""
+        try:
+            return self._read(spool_path, exactly=False)
+        except _Irregular:
+            return self._read(spool_path, exactly=True)
+
+    def _read(self, spool_path: Path, *, exactly: bool) -> Parsed:
         csv.field_size_limit(FIELD_LIMIT)
         with open_text(self._path, self._encoding, newline="") as file:
             quoting = csv.QUOTE_MINIMAL if self._quoting else csv.QUOTE_NONE
-            records = self._read_records(
-                csv.reader(file, delimiter=self._delimiter, strict=True, quoting=quoting)
-            )
+            reader = csv.reader(file, delimiter=self._delimiter, strict=True, quoting=quoting)
+            records = self._read_records(reader)
             first = next((pair for pair in records if any(cell.strip() for cell in pair[1])), None)
             if first is None:
                 raise ParseFailure("The file holds no table: it is blank.")
             line, top = first
             check_width(len(top), f"Line {line}")
             _check_nul(first)
-            if self._header:
-                names = make_names(top)
-                return self._spool(spool_path, names, records)
-            names = make_names([""] * len(top))
-            return self._spool(spool_path, names, _prepend(first, records))
+            width = len(top)
+            names = make_names(top if self._header else [""] * width)
+            if exactly:
+                rest = records if self._header else _prepend(first, records)
+                fitted = _fit_single(rest) if width == 1 else _fit(rest, width)
+                return _spool(spool_path, names, _cut(fitted))
+            chunks = _cut(reader if self._header else chain([top], reader))
+            return _spool(spool_path, names, _keep_regular(chunks, width))
 
     def _read_records(self, reader: _CsvReader) -> Iterator[tuple[int, list[str]]]:
         """Records with the line that each begins on."""
@@ -114,17 +129,33 @@ class _Reader:
             yield line, record
             line = reader.line_num + 1
 
-    def _spool(
-        self, spool_path: Path, names: list[str], records: Iterator[tuple[int, list[str]]]
-    ) -> Parsed:
-        width = len(names)
-        with Spool(spool_path, width) as spool:
-            fitted = _fit_single(records) if width == 1 else _fit(records, width)
-            while chunk := list(islice(fitted, _CHUNK)):
-                spool.write_texts(chunk)
-            types = spool.close()
-            columns = map(ParsedColumn, names, types)
-            return Parsed(tuple(columns), spool.rows)
+
+def _spool(spool_path: Path, names: list[str], chunks: Iterable[list[list[str]]]) -> Parsed:
+    with Spool(spool_path, len(names)) as spool:
+        for chunk in chunks:
+            spool.write_texts(chunk)
+        types = spool.close()
+        columns = map(ParsedColumn, names, types)
+        return Parsed(tuple(columns), spool.rows)
+
+
+def _cut(records: Iterator[list[str]]) -> Iterator[list[list[str]]]:
+    while chunk := list(islice(records, _CHUNK)):
+        yield chunk
+
+
+def _keep_regular(chunks: Iterator[list[list[str]]], width: int) -> Iterator[list[list[str]]]:
+    """Chunks in which every record is `width` fields; raises `_Irregular` at any other thing."""
+    try:
+        for chunk in chunks:
+            # A table of one column may have blank lines that are rows: the exact reading knows.
+            rows = [record for record in chunk if record] if width > 1 and [] in chunk else chunk
+            if not set(map(len, rows)) <= {width} or "\0" in "".join(chain.from_iterable(rows)):
+                raise _Irregular
+            if rows:
+                yield rows
+    except csv.Error:
+        raise _Irregular from None
 
 
 def _prepend(

@@ -54,8 +54,7 @@ class Spool:
         """Append rows where the empty text is an empty cell; all of them as wide as the spool."""
         self._count(len(rows))
         width = len(self._inference)
-        joined = ["\t".join(row) for row in rows]
-        whole = "\n".join(joined)
+        whole = "\n".join(["\t".join(row) for row in rows])
         clean = (
             "\\" not in whole
             and "\r" not in whole
@@ -63,14 +62,13 @@ class Spool:
             and whole.count("\t") == (width - 1) * len(rows)
         )
         if clean:
-            lines = ["\t".join([cell or _NULL for cell in row]) for row in rows]
+            self._file.write(_mark_empty(whole))
         else:
             lines = [
                 "\t".join([cell.translate(_ESCAPES) if cell else _NULL for cell in row])
                 for row in rows
             ]
-        lines.append("")
-        self._file.write("\n".join(lines))
+            self._file.write("\n".join([*lines, ""]))
         for inference, column in zip(self._inference, zip(*rows, strict=True), strict=True):
             inference.add_all(column)
 
@@ -123,3 +121,13 @@ class Spool:
     def _make_tail(self, width: int) -> bytes:
         missing = [b"\\N"] * (len(self._inference) - width)
         return b"\t".join([b"", *missing] if width else missing) + b"\n"
+
+
+def _mark_empty(whole: str) -> str:
+    r"""Rows without special characters, each ended by a line break, `\N` in empty cells."""
+    text = f"\n{whole}\n"
+    # Replacing pairs from the left misses every other one in a run: equal marks take two rounds.
+    for pair in ("\t\t", "\t\t", "\n\t", "\t\n", "\n\n", "\n\n"):
+        if pair in text:
+            text = text.replace(pair, pair[0] + _NULL + pair[1])
+    return text[1:]
