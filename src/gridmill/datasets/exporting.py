@@ -133,7 +133,7 @@ def _write_file(
     if spec.format == "csv" and not spec.include_metadata and len(chosen) > 1:
         head = _write_csv([[escape_formula(column.name) for column in chosen]])
         return _stream_plain_csv(database, dataset, chosen, filter_text=spec.filter, head=head)
-    pages = _read_pages(database, dataset, chosen, filter_text=spec.filter)
+    pages = _read_pages(database, dataset, chosen, spec)
     if spec.format in _MAKERS:
         make, names = _MAKERS[spec.format], _name_extras(chosen, spec)
         return stream_file(
@@ -178,7 +178,7 @@ async def _stream_plain_csv(
 
 
 async def _read_pages(
-    database: Database, dataset: Dataset, chosen: Sequence[Column], *, filter_text: str | None
+    database: Database, dataset: Dataset, chosen: Sequence[Column], spec: ExportSpec
 ) -> AsyncIterator[Sequence[Row]]:
     numbers = [column.column_no for column in chosen]
     first = 1
@@ -194,7 +194,8 @@ async def _read_pages(
                 [column.physical for column in present],
                 first=first,
                 limit=_PAGE_ROWS,
-                where=compile_where(columns, filter_text),
+                where=compile_where(columns, spec.filter),
+                with_metadata=spec.include_metadata,
             )
         if found:
             rows = [to_row(present, row) for row in found]

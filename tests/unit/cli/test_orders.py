@@ -12,6 +12,7 @@ from gridmill.cli.table.order import (
     Target,
     choose_target,
     read_columns,
+    read_overrides,
 )
 
 pytestmark = pytest.mark.unit
@@ -94,3 +95,8 @@ def test_the_key_of_a_run_follows_its_work_and_not_its_target(tmp_path: Path) ->
     assert Order(read_columns(["b=y"], [], []), {}, order.target).make_key(source) != key
     file.write_text("a\n2\n")
     assert order.make_key(source) != key
+
+
+def test_a_named_sheet_is_an_override_like_the_others() -> None:
+    assert read_overrides(None, None, None, "Prices 2026") == {"sheet": "Prices 2026"}
+    assert read_overrides(None, None, True) == {"header": "true"}

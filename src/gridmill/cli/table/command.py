@@ -39,6 +39,7 @@ MaxCost = Annotated[
 Encoding = Annotated[str | None, typer.Option(help="Of a CSV, when the guess is wrong.")]
 Delimiter = Annotated[str | None, typer.Option(help="Of a CSV: , ; | or tab.")]
 Header = Annotated[bool | None, typer.Option("--header/--no-header", help="Whether a CSV has one.")]
+Sheet = Annotated[str | None, typer.Option(help="Of a workbook, the one sheet to read.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 DataDir = Annotated[
     Path | None, typer.Option(help="Where gridmill.toml is, and unfinished runs are kept.")
@@ -58,6 +59,7 @@ def run_file(  # noqa: PLR0917 - an option a parameter, as typer has it
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     header: Header = None,
+    sheet: Sheet = None,
     quiet: Quiet = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -82,7 +84,7 @@ def run_file(  # noqa: PLR0917 - an option a parameter, as typer has it
         from gridmill.cli.table.show import Show
 
         columns = read_columns(prompt, type or [], options or [])
-        overrides = read_overrides(encoding, delimiter, header)
+        overrides = read_overrides(encoding, delimiter, header, sheet)
         target = choose_target(out, format)
         order = Order(columns, overrides, target, metadata, model, max_cost)
         with read_input(file) as source:

@@ -108,7 +108,7 @@ class TableJob:
         file = datasources.ReceivedFile(name, "", path, size)
         given = self._order.overrides
         options = datasources.read_options(
-            given.get("encoding"), given.get("delimiter"), given.get("header")
+            given.get("encoding"), given.get("delimiter"), given.get("header"), given.get("sheet")
         )
         content_type = await datasources.check_file(file, options)
         async with self._database.transaction() as tx:

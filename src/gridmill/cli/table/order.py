@@ -48,7 +48,7 @@ class Target:
 class Order:
     """What is asked: which columns to fill (as the API's `columns`), how, and where to.
 
-    `overrides` are the sniffer's: `encoding`, `delimiter`, `header`.
+    `overrides` are the sniffer's: `encoding`, `delimiter`, `header`, `sheet`.
     """
 
     columns: Sequence[Mapping[str, Any]]
@@ -78,13 +78,14 @@ class Order:
 
 
 def read_overrides(
-    encoding: str | None, delimiter: str | None, header: bool | None
+    encoding: str | None, delimiter: str | None, header: bool | None, sheet: str | None = None
 ) -> dict[str, str]:
     """What of the sniffer's work is said, in the words of an upload."""
     said = {
         "encoding": encoding,
         "delimiter": delimiter,
         "header": None if header is None else str(header).lower(),
+        "sheet": sheet,
     }
     return {name: value for name, value in said.items() if value is not None}
 
