@@ -1,6 +1,6 @@
 """All SQL of the webhooks room."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -88,23 +88,16 @@ async def list_webhooks(
     limit: int,
 ) -> list[Webhook]:
     """Endpoints newest first: `limit` of them after `offset`, all older than `before`."""
-    cursor = tx.cursor(row_factory=dict_row)
-    await cursor.execute(
-        sql.SQL(
-            "SELECT {} FROM webhooks WHERE workspace_id = %(workspace)s "
-            "AND (%(status)s::text IS NULL OR status = %(status)s) "
-            "AND (%(before)s::uuid IS NULL OR webhook_id < %(before)s) "
-            "ORDER BY webhook_id DESC OFFSET %(offset)s LIMIT %(limit)s"
-        ).format(_WEBHOOK),
-        {
-            "workspace": workspace_id,
-            "status": status,
-            "before": before,
-            "offset": offset,
-            "limit": limit,
-        },
+    rows = await _list_page(
+        tx,
+        sql.SQL("SELECT {} FROM webhooks WHERE workspace_id = %(owner)s").format(_WEBHOOK),
+        sql.Identifier("webhook_id"),
+        {"owner": workspace_id, "status": status},
+        before=before,
+        offset=offset,
+        limit=limit,
     )
-    return [_to_webhook(row) for row in await cursor.fetchall()]
+    return [_to_webhook(row) for row in rows]
 
 
 async def count_webhooks(tx: Tx, workspace_id: UUID, status: str | None) -> int:
@@ -204,24 +197,16 @@ async def list_deliveries(
     tx: Tx, webhook_id: UUID, status: str | None, *, before: UUID | None, offset: int, limit: int
 ) -> list[Delivery]:
     """Deliveries of an endpoint newest first, after `offset` of those older than `before`."""
-    cursor = tx.cursor(row_factory=dict_row)
-    await cursor.execute(
-        _DELIVERY
-        + sql.SQL(
-            "WHERE d.webhook_id = %(webhook)s "
-            "AND (%(status)s::text IS NULL OR d.status = %(status)s) "
-            "AND (%(before)s::uuid IS NULL OR d.delivery_id < %(before)s) "
-            "ORDER BY d.delivery_id DESC OFFSET %(offset)s LIMIT %(limit)s"
-        ),
-        {
-            "webhook": webhook_id,
-            "status": status,
-            "before": before,
-            "offset": offset,
-            "limit": limit,
-        },
+    rows = await _list_page(
+        tx,
+        _DELIVERY + sql.SQL("WHERE d.webhook_id = %(owner)s"),
+        sql.Identifier("delivery_id"),
+        {"owner": webhook_id, "status": status},
+        before=before,
+        offset=offset,
+        limit=limit,
     )
-    return [_to_delivery(row) for row in await cursor.fetchall()]
+    return [_to_delivery(row) for row in rows]
 
 
 async def count_deliveries(tx: Tx, webhook_id: UUID, status: str | None) -> int:
@@ -317,6 +302,29 @@ async def disable_webhook(tx: Tx, webhook_id: UUID, reason: str) -> None:
         "WHERE webhook_id = %s AND status = 'active'",
         (reason, webhook_id),
     )
+
+
+async def _list_page(
+    tx: Tx,
+    selected: sql.Composable,
+    key: sql.Identifier,
+    values: Mapping[str, object],
+    *,
+    before: UUID | None,
+    offset: int,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """What is `selected` of `owner` in `status` (`None`: any), newest `key` first."""
+    cursor = tx.cursor(row_factory=dict_row)
+    await cursor.execute(
+        sql.SQL(
+            "SELECT * FROM ({}) AS found WHERE (%(status)s::text IS NULL OR status = %(status)s) "
+            "AND (%(before)s::uuid IS NULL OR {} < %(before)s) "
+            "ORDER BY {} DESC OFFSET %(offset)s LIMIT %(limit)s"
+        ).format(selected, key, key),
+        {**values, "before": before, "offset": offset, "limit": limit},
+    )
+    return await cursor.fetchall()
 
 
 async def _count(tx: Tx, statement: Any, values: Sequence[object]) -> int:  # noqa: ANN401
