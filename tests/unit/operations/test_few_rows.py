@@ -80,6 +80,23 @@ def test_eight_rows_never_make_anything_nearly_certain() -> None:
     assert all(p.confidence < 0.85 for p in found)
 
 
+@pytest.mark.parametrize("count", [5, 10, 20])
+def test_a_handful_of_rows_gives_no_value_that_is_hardly_likely(count: int) -> None:
+    doubtful = 0
+    for seed in range(6):
+        chance = random.Random(seed)
+        # One kind in three is a matter of chance, so that the rows teach something, but not much.
+        rows = [
+            (name, chance.choice(list(THINGS)) if chance.random() < 0.3 else kind)
+            for name, kind in make_things(count, seed)
+        ]
+        new: list[Row] = [(name, None) for name, _ in make_things(20, seed + 50)]
+        found = learn(("Name", "Kind"), rows, new)
+        doubtful += sum(p.value is None for p in found)
+        assert all(p.confidence >= 0.6 for p in found if p.value is not None)
+    assert doubtful
+
+
 def test_a_border_between_numbers_is_found_in_thirty_rows() -> None:
     chance = random.Random(5)
     ages = [chance.randrange(1, 60) for _ in range(70)]

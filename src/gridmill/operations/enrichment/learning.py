@@ -1,9 +1,10 @@
 """Filling cells without a model: the worker process learns from the dataset and predicts."""
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gridmill.kit.processes import ProcessPool
+from gridmill.kit.processes import ProcessDied, ProcessPool, ProcessTimedOut
 from gridmill.operations.enrichment.asking import Asked, RowState
 from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD, FLOOR
 from gridmill.operations.enrichment.learners import memory
@@ -30,6 +31,15 @@ _MANY = 40
 MAX_SECONDS = 900.0
 """Wall time of one column's fit and prediction of one batch in the worker process."""
 
+MAX_CPU_SECONDS = 300.0
+"""Processor time of the same. 300 columns of 5,000 rows, the most that is learnt from, took 20-37 s."""
+
+_MAX_REFUSED = 256
+_TOO_MUCH = (
+    "Learning this column takes more time or memory than one column may have. Remove columns that "
+    "say nothing about it, or configure a model."
+)
+
 
 class LearnerFiller:
     """Fills columns by what the dataset's own rows teach."""
@@ -37,6 +47,7 @@ class LearnerFiller:
     def __init__(self, processes: ProcessPool, seed: int = 0) -> None:
         self._processes = processes
         self._seed = seed
+        self._refused: OrderedDict[tuple[str, Target], None] = OrderedDict()
 
     async def fill(
         self, batch: Batch, columns: Sequence[ColumnSpec], states: Sequence[RowState]
@@ -111,20 +122,40 @@ class LearnerFiller:
         about = " ".join(filter(None, (column.name, column.description, column.prompt)))
         target = Target(column.name, column.rules, about)
         question = Question(key, self._seed, target, tuple(ids), tuple(rows))
-        answer = await self._processes.run(
-            memory.answer, question, None, seconds=MAX_SECONDS, key=key
-        )
-        if answer.needs_table:
-            training = await batch.load_training()
-            table = Table(
-                names,
-                tuple(row.row_id for row in training),
-                tuple(_read_row(names, row.values, set()) for row in training),
-            )
-            answer = await self._processes.run(
-                memory.answer, question, table, seconds=MAX_SECONDS, key=key
-            )
+        if (key, target) in self._refused:
+            return Answer(reason=_TOO_MUCH)
+        try:
+            answer = await self._ask(question, None)
+            if answer.needs_table:
+                training = await batch.load_training()
+                table = Table(
+                    names,
+                    tuple(row.row_id for row in training),
+                    tuple(_read_row(names, row.values, set()) for row in training),
+                )
+                answer = await self._ask(question, table)
+        except (ProcessTimedOut, ProcessDied, MemoryError) as error:
+            if isinstance(error, ProcessDied) and not error.cpu_limit_reached:
+                raise  # Killed by someone else: the job's next attempt may be luckier.
+            return self._refuse(key, target)
         return answer
+
+    async def _ask(self, question: Question, table: Table | None) -> Answer:
+        return await self._processes.run(
+            memory.answer,
+            question,
+            table,
+            seconds=MAX_SECONDS,
+            cpu_seconds=MAX_CPU_SECONDS,
+            key=question.key,
+        )
+
+    def _refuse(self, key: str, target: Target) -> Answer:
+        """Remember what was too much, so that the task's other batches do not spend it again."""
+        self._refused[key, target] = None
+        if len(self._refused) > _MAX_REFUSED:
+            self._refused.popitem(last=False)
+        return Answer(reason=_TOO_MUCH)
 
 
 def _list_hidden(batch: Batch, state: RowState) -> set[str]:

@@ -42,7 +42,7 @@ _UNSURE = 0.8
 _MAX_SOURCES = 5
 _KEY_SLACK = 0.1
 _SURE_ENOUGH = 0.6
-"""Where the rows tell nothing, frequent values are given from this confidence on, others not."""
+"""Where the rows are few or tell nothing, values are given from this confidence on, others not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,8 @@ class CategoryLearner:
             "heldOutRows": self.head.calibration.rows,
             "calibrated": self.head.calibration.rows >= MIN_CALIBRATION,
         }
-        if found is None or (found[1] < _SURE_ENOUGH and not self._tells_something):
+        doubtful = self.head.calibration.rows < MIN_CALIBRATION or not self._tells_something
+        if found is None or (found[1] < _SURE_ENOUGH and doubtful):
             return Prediction(None, 0.0, factors)
         label = normalise(found[0])
         extract = self._extracts.propose(row, None).get(label)

@@ -43,8 +43,13 @@ _PRIOR_WEIGHTS = np.array([*_PRIOR_OPINIONS, *_PRIOR_LEADS], dtype=np.float64)
 _PRIOR_PRECISION = 2.0
 _STEPS = 25
 _FOLDS = 4
-MIN_CALIBRATION = 20
-"""Left-out rows from which on confidences count as measured; under it the prior weighs most."""
+MIN_CALIBRATION = 30
+"""Left-out rows from which on confidences count as measured; under it the prior weighs most.
+
+Measured with 5, 10 and 20 filled rows of columns of tables that packages carry (decision 20): what
+was said with 0.3-0.4 was right in 72 of 585 cells, with 0.4-0.6 in 151 of 387, with 0.6 and more in
+1,378 of 2,167.
+"""
 
 _BINNED_ROWS = 150
 _DOUBTED_ROWS = 8.0
