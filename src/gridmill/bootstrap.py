@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
+from psycopg.conninfo import conninfo_to_dict
+
 from gridmill.auth import service as auth
 from gridmill.auth.model import Link, Principal
 from gridmill.datasets import jobs as dataset_jobs
@@ -29,6 +31,7 @@ from gridmill.kit.errors import Unavailable
 from gridmill.kit.http import Download, Services
 from gridmill.kit.http.idempotency import Claims
 from gridmill.kit.processes import ProcessPool
+from gridmill.kit.secrets import SECRETS
 from gridmill.operations.enrichment.service import Enrichment
 from gridmill.providers.llm.errors import ModelError, UnknownModel
 from gridmill.providers.llm.gateway import Gateway
@@ -183,6 +186,7 @@ class _Core:
 async def _open_core(
     settings: Settings, database_url: str, name: str, *, ready_connections: int = 1
 ) -> AsyncGenerator[_Core]:
+    _hide_secrets(settings, database_url)
     async with AsyncExitStack() as stack:
         most = settings.database_connections
         database = await Database.open(
@@ -201,6 +205,19 @@ async def _open_core(
             warm_up=lambda: None if gateway is None else gateway.warm_up(),
         )
         yield _Core(database, ProcrastinateEngine(), operations)
+
+
+def _hide_secrets(settings: Settings, database_url: str) -> None:
+    """Make known to the logs what this process must never say."""
+    key = settings.llm_api_key
+    password = conninfo_to_dict(database_url).get("password")
+    SECRETS.learn(
+        (
+            None if key is None else key.get_secret_value(),
+            database_url,
+            None if password is None else str(password),
+        )
+    )
 
 
 async def _find_dataset(tx: Tx, principal: Principal, dataset_id: str) -> UUID:
