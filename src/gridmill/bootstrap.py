@@ -22,6 +22,7 @@ from gridmill.datasources import jobs as datasource_jobs
 from gridmill.datasources import service as datasources
 from gridmill.datasources.model import SourceLimits
 from gridmill.engine.answers import PostgresAnswers
+from gridmill.engine.gauges import Gauges, read_gauges
 from gridmill.engine.limits import PostgresLimiter
 from gridmill.engine.port import Engine, HandlerSpec
 from gridmill.engine.procrastinate_engine import ProcrastinateEngine, count_live_workers
@@ -73,6 +74,7 @@ class ApiParts:
     secret: bytes
     readiness: Callable[[], Awaitable[Mapping[str, bool]]]
     openers: Mapping[str, Opener]
+    read_gauges: Callable[[], Awaitable[Gauges]]
     rate_limit: int | None = None
 
 
@@ -130,6 +132,7 @@ async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiP
             secret,
             _make_readiness(database),
             openers,
+            lambda: _read_gauges(database),
             settings.rate_limit,
         )
 
@@ -340,6 +343,11 @@ async def open_database(url: str) -> AsyncGenerator[Database]:
         yield database
     finally:
         await database.close()
+
+
+async def _read_gauges(database: Database) -> Gauges:
+    async with database.transaction(read_only=True, statement_timeout=2.0) as tx:
+        return await read_gauges(tx)
 
 
 def _make_readiness(
