@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
+from psycopg.conninfo import conninfo_to_dict
+
 from gridmill.auth import service as auth
 from gridmill.auth.model import Link, Principal
 from gridmill.datasets import jobs as dataset_jobs
@@ -20,6 +22,7 @@ from gridmill.datasources import jobs as datasource_jobs
 from gridmill.datasources import service as datasources
 from gridmill.datasources.model import SourceLimits
 from gridmill.engine.answers import PostgresAnswers
+from gridmill.engine.gauges import Gauges, read_gauges
 from gridmill.engine.limits import PostgresLimiter
 from gridmill.engine.port import Engine, HandlerSpec
 from gridmill.engine.procrastinate_engine import ProcrastinateEngine, count_live_workers
@@ -29,6 +32,7 @@ from gridmill.kit.errors import Unavailable
 from gridmill.kit.http import Download, Services
 from gridmill.kit.http.idempotency import Claims
 from gridmill.kit.processes import ProcessPool
+from gridmill.kit.secrets import SECRETS
 from gridmill.operations.enrichment.service import Enrichment
 from gridmill.providers.llm.errors import ModelError, UnknownModel
 from gridmill.providers.llm.gateway import Gateway
@@ -73,6 +77,7 @@ class ApiParts:
     secret: bytes
     readiness: Callable[[], Awaitable[Mapping[str, bool]]]
     openers: Mapping[str, Opener]
+    read_gauges: Callable[[], Awaitable[Gauges]]
     rate_limit: int | None = None
 
 
@@ -130,6 +135,7 @@ async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiP
             secret,
             _make_readiness(database),
             openers,
+            lambda: _read_gauges(database),
             settings.rate_limit,
         )
 
@@ -186,6 +192,7 @@ class _Core:
 async def _open_core(
     settings: Settings, database_url: str, name: str, *, ready_connections: int = 1
 ) -> AsyncGenerator[_Core]:
+    _hide_secrets(settings, database_url)
     async with AsyncExitStack() as stack:
         most = settings.database_connections
         database = await Database.open(
@@ -207,6 +214,19 @@ async def _open_core(
             warm_up=lambda: None if gateway is None else gateway.warm_up(),
         )
         yield _Core(database, ProcrastinateEngine(), operations)
+
+
+def _hide_secrets(settings: Settings, database_url: str) -> None:
+    """Make known to the logs what this process must never say."""
+    key = settings.llm_api_key
+    password = conninfo_to_dict(database_url).get("password")
+    SECRETS.learn(
+        (
+            None if key is None else key.get_secret_value(),
+            database_url,
+            None if password is None else str(password),
+        )
+    )
 
 
 async def _find_dataset(tx: Tx, principal: Principal, dataset_id: str) -> UUID:
@@ -329,6 +349,11 @@ async def open_database(url: str) -> AsyncGenerator[Database]:
         yield database
     finally:
         await database.close()
+
+
+async def _read_gauges(database: Database) -> Gauges:
+    async with database.transaction(read_only=True, statement_timeout=2.0) as tx:
+        return await read_gauges(tx)
 
 
 def _make_readiness(

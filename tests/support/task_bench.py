@@ -24,6 +24,7 @@ from gridmill.datasets.model import (
 )
 from gridmill.datasets.service import NewDataset
 from gridmill.datasources.model import SourceLimits
+from gridmill.engine.gauges import Gauges, read_gauges
 from gridmill.engine.port import Engine, HandlerSpec
 from gridmill.engine.procrastinate_engine import ProcrastinateEngine
 from gridmill.engine.worker import Timings, run_worker
@@ -261,7 +262,11 @@ async def open_bench(url: str) -> AsyncGenerator[Bench]:
         async def ready() -> Mapping[str, bool]:
             return {}
 
-        parts = ApiParts(Services(database, registry), database, secret, ready, {})
+        async def look() -> Gauges:
+            async with database.transaction(read_only=True) as tx:
+                return await read_gauges(tx)
+
+        parts = ApiParts(Services(database, registry), database, secret, ready, {}, look)
         transport = httpx2.ASGITransport(app=create_app(parts), raise_app_exceptions=False)
         async with httpx2.AsyncClient(
             transport=transport,

@@ -29,7 +29,7 @@ def create_app(parts: ApiParts, routers: Sequence[tuple[str, APIRouter]] | None 
     Outside in: `Edge` (request id, log, metrics, the last net for errors), `Access` (401, 429),
     the routes (403, 404, 422, 409).
     """
-    metrics = Metrics()
+    metrics = Metrics(parts.read_gauges)
     described = [
         *(list_routers() if routers is None else routers),
         ("", make_downloads_router(parts.openers)),

@@ -35,6 +35,6 @@ def make_router(readiness: Readiness, metrics: exposition.Metrics) -> APIRouter:
     @router.get("/metrics")
     async def show_metrics() -> Response:
         """Prometheus text."""
-        return Response(metrics.render(), media_type=exposition.CONTENT_TYPE)
+        return Response(await metrics.render(), media_type=exposition.CONTENT_TYPE)
 
     return router

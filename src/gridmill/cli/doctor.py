@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from gridmill.bootstrap import check_model, make_local_server, open_database
+from gridmill.engine.gauges import read_gauges
 from gridmill.engine.procrastinate_engine import count_live_workers
 from gridmill.kit.errors import Unavailable
 from gridmill.providers.local.errors import LocalModelError
@@ -20,11 +21,17 @@ from gridmill.providers.local.memory import read_available
 from gridmill.providers.local.speed import measure_speed
 from gridmill.providers.local.weights import RELEASES, choose_installed, hash_file
 from gridmill.settings import Settings
+from gridmill.storage.clock import ask_time
 from gridmill.storage.embedded.server import find_running
 from gridmill.storage.migrate import MigrationError, find_missing
 
 _LEAST_DISK = 2**30
 _LEAST_MEMORY = 2**30
+_SLOW_SECONDS = 0.02
+# Standard Webhooks' libraries refuse a timestamp that is 5 minutes off.
+_CLOCK_WARNS = 5.0
+_CLOCK_FAILS = 240.0
+_OLD_SECONDS = 300.0
 
 
 class Mark(StrEnum):
@@ -54,7 +61,10 @@ async def examine(settings: Settings, *, ask: bool) -> AsyncGenerator[Finding]:
         yield url
     else:
         yield await _guard("database", lambda: _check_schema(url))
+        yield await _guard("latency", lambda: _check_latency(url))
+        yield await _guard("clock", lambda: _check_clock(url))
         yield await _guard("workers", lambda: _check_workers(url))
+        yield await _guard("queue", lambda: _check_queues(url))
     yield await _guard("model", lambda: _check_model(settings, ask=ask))
     async for finding in _check_local(settings):
         yield finding
@@ -114,6 +124,41 @@ async def _check_schema(url: str) -> Finding:
         text = f"PostgreSQL {version}, {len(missing)} migrations missing: start gridmill serve"
         return Finding(Mark.FAIL, "database", text)
     return Finding(Mark.OK, "database", f"PostgreSQL {version}, schema up to date")
+
+
+async def _check_latency(url: str) -> Finding:
+    async with open_database(url) as database, database.transaction(read_only=True) as tx:
+        _, best = await ask_time(tx)
+    text = f"{best * 1000:.1f} ms to the database and back"
+    if best > _SLOW_SECONDS:
+        return Finding(Mark.WARN, "latency", f"{text}: put servers and database closer together")
+    return Finding(Mark.OK, "latency", text)
+
+
+async def _check_clock(url: str) -> Finding:
+    async with open_database(url) as database, database.transaction(read_only=True) as tx:
+        off, _ = await ask_time(tx)
+    text = f"{abs(off):.1f} s off the database's"
+    if abs(off) > _CLOCK_FAILS:
+        return Finding(Mark.FAIL, "clock", f"{text}: webhooks' receivers refuse that; set up NTP")
+    if abs(off) > _CLOCK_WARNS:
+        return Finding(Mark.WARN, "clock", f"{text}: set up NTP")
+    return Finding(Mark.OK, "clock", text)
+
+
+async def _check_queues(url: str) -> Finding:
+    async with open_database(url) as database, database.transaction(read_only=True) as tx:
+        queues = (await read_gauges(tx)).queues
+    waiting = {name: queue for name, queue in queues.items() if queue.waiting}
+    if not waiting:
+        return Finding(Mark.OK, "queue", "no job waits")
+    text = ", ".join(
+        f"{name}: {queue.waiting} wait, the oldest for {queue.oldest_seconds:.0f} s"
+        for name, queue in sorted(waiting.items())
+    )
+    if max(queue.oldest_seconds for queue in waiting.values()) > _OLD_SECONDS:
+        return Finding(Mark.WARN, "queue", f"{text}; add workers, or look at their log")
+    return Finding(Mark.OK, "queue", text)
 
 
 async def _check_workers(url: str) -> Finding:

@@ -197,7 +197,10 @@ class _Worker:
 
     async def _complete(self, run: Run) -> None:
         """Run a job and write its end, however long the database is away."""
-        with structlog.contextvars.bound_contextvars(job=run.claim.name, job_id=run.claim.job_id):
+        context = {"job": run.claim.name, "job_id": run.claim.job_id}
+        if "taskId" in run.claim.payload:
+            context["task_id"] = str(run.claim.payload["taskId"])
+        with structlog.contextvars.bound_contextvars(**context):
             outcome = await run.execute()
             pause = _FIRST_PAUSE_SECONDS
             while run.stopped is not Stop.LOST:

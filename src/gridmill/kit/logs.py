@@ -2,21 +2,18 @@
 
 import logging
 import sys
-from collections.abc import MutableMapping
-from typing import Any
 
 import orjson
 import structlog
 
-_SECRET_NAMES = ("authorization", "api_key", "password", "secret", "token")
-_MASK = "[masked]"
+from gridmill.kit.secrets import mask_event
 
 
 def configure_logs(level: str) -> None:
     """Send everything from `level` (`debug` to `error`) to standard error, with context and time.
 
-    Values under names that tell of secrets are masked; context comes from structlog's
-    context variables (the request id, the job).
+    Secrets are masked at every depth, in the text of exceptions and their causes too
+    (`kit.secrets`); context comes from structlog's context variables (request, job, task).
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -26,7 +23,7 @@ def configure_logs(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
-        _mask_secrets,
+        mask_event,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -53,15 +50,6 @@ def configure_logs(level: str) -> None:
         library.handlers.clear()
         library.propagate = True
         library.setLevel(max(logging.WARNING, root.level))
-
-
-def _mask_secrets(
-    _logger: object, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    for name in event:
-        if name.lower().endswith(_SECRET_NAMES):
-            event[name] = _MASK
-    return event
 
 
 def _to_json(event: object, **_options: object) -> str:
