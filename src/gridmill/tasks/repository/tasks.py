@@ -232,7 +232,9 @@ async def sum_usage(
     cursor = await tx.execute(
         "SELECT (created_at AT TIME ZONE 'UTC')::date AS day, count(*), "
         "sum(cells_written)::bigint, sum(requests)::bigint, sum(cached_requests)::bigint, "
-        "sum(prompt_tokens)::bigint, sum(completion_tokens)::bigint, sum(cost_usd) "
+        "sum(prompt_tokens)::bigint, sum(completion_tokens)::bigint, "
+        # One task whose cost is not known makes its day's unknown; sum() alone would skip it.
+        "CASE WHEN bool_and(cost_usd IS NOT NULL) THEN sum(cost_usd) END "
         "FROM tasks WHERE workspace_id = %s AND (%s::uuid[] IS NULL OR dataset_id = ANY(%s)) "
         "AND created_at >= %s::date::timestamp AT TIME ZONE 'UTC' "
         "AND created_at < (%s::date + 1)::timestamp AT TIME ZONE 'UTC' GROUP BY 1 ORDER BY 1",
