@@ -185,6 +185,7 @@ async def _make_setup(
         cells=Counts(),
         usage=Usage(),
         stopped_by=None,
+        unreached=0,
         error=None,
         created_at=now(),
         started_at=None,

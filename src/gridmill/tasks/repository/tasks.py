@@ -19,8 +19,8 @@ COLUMNS = sql.SQL(
     "task_id, workspace_id, dataset_id, type, operation, status, request, webhook_id, retry_of, "
     "batches_total, batches_done, total, completed, failed, skipped, needs_review, rows_created, "
     "cells_written, cells_failed, cells_skipped, cells_needing_review, requests, cached_requests, "
-    "prompt_tokens, completion_tokens, cost_usd, stopped_by, error, created_at, started_at, "
-    "completed_at"
+    "prompt_tokens, completion_tokens, cost_usd, stopped_by, unreached, error, created_at, "
+    "started_at, completed_at"
 )
 IS_OPEN = sql.SQL("status IN ('queued', 'processing')")
 
@@ -297,6 +297,7 @@ def to_task(row: Mapping[str, Any]) -> Task:
             row["cost_usd"],
         ),
         stopped_by=row["stopped_by"],
+        unreached=row["unreached"],
         error=row["error"],
         created_at=row["created_at"],
         started_at=row["started_at"],
