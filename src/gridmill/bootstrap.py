@@ -176,6 +176,7 @@ async def open_worker(settings: Settings, database_url: str) -> AsyncGenerator[W
 async def _watch(database: Database, engine: Engine, answer_days: int) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(task_jobs.watch(database, engine))
+        group.create_task(webhook_jobs.sweep(database))
         group.create_task(PostgresAnswers(database).forget_old(timedelta(days=answer_days)))
 
 

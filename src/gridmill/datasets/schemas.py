@@ -321,7 +321,7 @@ class DataQuery(ListQuery):
     limit: int = Field(default=50, ge=1, le=1000)
     sort: str | None = Field(default=None, max_length=200, description="A column's id or name")
     order: Literal["asc", "desc"] = "asc"
-    filter: str | None = Field(default=None, max_length=10_000)
+    filter: str | None = Field(default=None, description="At most 10,000 characters")
     column_ids: str | None = Field(
         default=None, max_length=20_000, description="Column ids, separated by commas"
     )
@@ -365,7 +365,7 @@ class ExportCreate(WireModel):
 
     format: Literal["csv", "jsonl", "parquet", "xlsx", "geojson"]
     column_ids: list[str] | None = None
-    filter: str | None = Field(default=None, max_length=10_000)
+    filter: str | None = Field(default=None, description="At most 10,000 characters")
     include_metadata: bool = False
     expires_in: int = Field(default=3600, ge=1, le=86_400, description="Seconds")
 

@@ -90,7 +90,7 @@ def compile_where(columns: Sequence[Column], text: str | None) -> grids.Conditio
 
 def _choose_sort(dataset: Dataset, columns: Sequence[Column], view: DataView) -> grids.Sort | None:
     if view.sort is None:
-        return None
+        return grids.Sort(None, descending=True) if view.descending else None
     number = decode_column(dataset.key, view.sort)
     for column in columns:
         if column.column_no == number or column.name == view.sort:

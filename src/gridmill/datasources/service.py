@@ -309,7 +309,8 @@ async def read_page(
 ) -> grids.GridPage:
     """A page of the source's rows, values in the order of its columns.
 
-    A source that is not completed has no columns and no rows.
+    Without `sort` the order is that of the file, or its reverse. A source that is not completed
+    has no columns and no rows.
 
     Raises:
         ValidationFailed: an unknown column to sort by, or a bad cursor.
@@ -324,12 +325,13 @@ async def read_page(
         return grids.GridPage([], Pagination(paging.page, paging.limit, 0))
     if sort is not None and sort not in columns:
         raise ValidationFailed.of("sort", f"There is no column named {sort[:80]!r}.")
+    by = None if sort is None else columns[sort]
     return await grids.read_page(
         tx,
         source.grid_no,
         list(range(1, len(columns) + 1)),
         paging,
-        sort=None if sort is None else grids.Sort(columns[sort], descending),
+        sort=grids.Sort(by, descending) if by is not None or descending else None,
         where=None if node is None else grids.compile_filter(node, columns),
         with_metadata=False,
     )

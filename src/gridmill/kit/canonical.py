@@ -4,8 +4,10 @@ Every check answers for one text alone. A text that passes is stored as it is, s
 ever altered to make it fit.
 """
 
+import math
 import re
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
@@ -46,6 +48,7 @@ _INTEGER = re.compile(r"-?[1-9][0-9]{0,299}|0", re.ASCII)
 # Doubles have up to 309 digits before the point and 324 after it.
 _DECIMAL = re.compile(r"-?(?:[1-9][0-9]{0,299}|0)\.(?:0|[0-9]{0,323}[1-9])", re.ASCII)
 _LARGE = re.compile(r"-?[1-9][0-9]{300,308}", re.ASCII)
+_MOST_SHIFTED = 400
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DATETIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]"
@@ -77,6 +80,16 @@ def fits_number(text: str) -> bool:
         return write_float(float(text)) == text
     return _DECIMAL.fullmatch(text) is not None and write_float(float(text)) == text.removesuffix(
         ".0"
+    )
+
+
+def is_long_decimal(text: str) -> bool:
+    """Whether `text` is a plain decimal with more digits than a double keeps.
+
+    No type is inferred from it; a column that was declared a number holds it as it is.
+    """
+    return (
+        _DECIMAL.fullmatch(text) is not None and not text.endswith(".0") and not fits_number(text)
     )
 
 
@@ -125,6 +138,21 @@ def write_float(number: float) -> str:
         text = _shift_point(mantissa, int(exponent))
     text = text.removesuffix(".0")
     return "0" if text == "-0" else text
+
+
+def write_decimal(text: str) -> str:
+    """The canonical text of a number written with a point or an exponent, every digit kept.
+
+    `inf` for what no double reaches; what would take over 400 digits to write stays as it is.
+    """
+    rounded, exact = float(text), Decimal(text)
+    shortest = write_float(rounded)
+    if math.isinf(rounded) or Decimal(shortest) == exact:
+        return shortest
+    if abs(exact.adjusted()) > _MOST_SHIFTED:
+        return text
+    plain = format(exact, "f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
 def _shift_point(mantissa: str, exponent: int) -> str:

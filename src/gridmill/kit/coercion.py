@@ -11,7 +11,13 @@ from typing import cast
 
 import msgspec
 
-from gridmill.kit.canonical import fits_date, fits_datetime
+from gridmill.kit.canonical import (
+    fits_date,
+    fits_datetime,
+    fits_integer,
+    is_long_decimal,
+    write_decimal,
+)
 
 _NO_ANSWER = {"null", "none", "nil", "n/a", "na", "nan", "unknown", "not available", "-"}
 _TRUE = {"true", "yes", "y", "t", "1"}
@@ -57,7 +63,10 @@ def _read_number(value: object) -> object:
         return value
     if not set(text) & set(".eE"):
         return int(text)
-    return _read_number(float(text))
+    plain = write_decimal(text)
+    if is_long_decimal(plain):
+        return plain
+    return int(plain) if fits_integer(plain) else _read_number(float(text))
 
 
 def _read_boolean(value: object) -> object:
@@ -126,7 +135,10 @@ def _read_location(value: object) -> object:
         found: dict[str, object] = {}
         for key, part in cast("dict[str, object]", value).items():
             name = {"latitude": "lat", "longitude": "lon", "lng": "lon"}.get(key.casefold(), key)
-            found[name] = _read_number(part)
+            number = _read_number(part)
+            # Degrees are doubles, however many digits were given.
+            is_long = isinstance(number, str) and is_long_decimal(number)
+            found[name] = float(cast("str", number)) if is_long else number
         return found
     return value
 

@@ -18,7 +18,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gridmill.kit.canonical import fits_date, fits_datetime, fits_number, write_float
+from gridmill.kit.canonical import (
+    fits_date,
+    fits_datetime,
+    fits_number,
+    is_long_decimal,
+    write_decimal,
+)
 from gridmill.kit.errors import InvalidFilter
 from gridmill.kit.filter_tree import (
     KEYWORDS,
@@ -325,5 +331,5 @@ def _canonize_number(text: str) -> str | None:
         return None
     if not set(text) & set(".eE"):
         return str(int(text))
-    canonical = write_float(float(text))
-    return canonical if fits_number(canonical) else None
+    canonical = write_decimal(text)
+    return canonical if fits_number(canonical) or is_long_decimal(canonical) else None

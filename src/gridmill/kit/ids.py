@@ -7,6 +7,7 @@ so it survives edits and costs nothing. It can be guessed; ownership is checked 
 import os
 import re
 import time
+from datetime import datetime
 from uuid import UUID
 
 _VERSION_7 = 0x7 << 76
@@ -30,6 +31,12 @@ def new_uuid7() -> UUID:
         | _VARIANT
         | (random & ((1 << 62) - 1))
     )
+
+
+def first_uuid7(moment: datetime) -> UUID:
+    """The least version-7 UUID of `moment`: what was made before it sorts before this one."""
+    milliseconds = int(moment.timestamp() * 1000)
+    return UUID(int=(milliseconds & 0xFFFF_FFFF_FFFF) << 80 | _VERSION_7 | _VARIANT)
 
 
 def parse_uuid(text: str) -> UUID | None:

@@ -9,6 +9,7 @@ text: a type is inferred only when every non-empty value already is its own cano
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import cast
 
@@ -26,6 +27,7 @@ from gridmill.kit.canonical import (
     fits_number,
     is_email,
     is_empty,
+    is_long_decimal,
     is_phone,
     is_url,
     write_float,
@@ -118,7 +120,7 @@ def check_bounds(text: str, rules: ValueRules) -> None:
         listed = ", ".join(rules.options[:20])
         raise ValueError(f"{_quote(text)} is none of the options: {listed}.")
     if rules.data_type in {DataType.INTEGER, DataType.NUMBER}:
-        number = float(text) if "." in text else int(text)
+        number = Decimal(text)
         if rules.minimum is not None and number < rules.minimum:
             raise ValueError(f"{text} is under the minimum of {rules.minimum}.")
         if rules.maximum is not None and number > rules.maximum:
@@ -204,7 +206,7 @@ def _parse_number(value: object) -> str:
         if text in {"nan", "inf", "-inf"}:
             raise ValueError(f"{_show(value)} is out of range.")
         return text
-    if _is_large_double(value):
+    if _is_large_double(value) or (isinstance(value, str) and is_long_decimal(value)):
         return cast("str", value)
     try:
         return _parse_integer(value)
@@ -283,7 +285,7 @@ def fits(text: str, data_type: DataType) -> bool:
 
 _CHECKS: dict[DataType, Callable[[str], bool]] = {
     DataType.INTEGER: fits_integer,
-    DataType.NUMBER: fits_number,
+    DataType.NUMBER: lambda text: fits_number(text) or is_long_decimal(text),
     DataType.BOOLEAN: fits_boolean,
     DataType.DATE: fits_date,
     DataType.DATETIME: fits_datetime,
@@ -299,7 +301,7 @@ _CHECKS: dict[DataType, Callable[[str], bool]] = {
 def to_wire(text: str | None, data_type: DataType) -> object:
     """The JSON value of a stored text, ready for `dump_json`.
 
-    An integer beyond 2^53 is a string, JSON with integers beyond 64 bits an
+    An integer beyond 2^53 and a decimal beyond a double are strings, JSON with integers beyond 64 bits an
     `orjson.Fragment`. A text that does not fit the type stays a string, so nothing is lost.
     """
     if text is None:

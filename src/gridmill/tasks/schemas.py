@@ -133,7 +133,7 @@ class EventsQuery(WireModel):
 
 
 class UsageQuery(WireModel):
-    """Which days (UTC): the last 30 when left out, at most 366."""
+    """Which days (UTC), at most 366: up to today without `to`, 30 of them without `from`."""
 
     since: str | None = Field(default=None, alias="from", description="First day, YYYY-MM-DD")
     until: str | None = Field(default=None, alias="to", description="Last day, YYYY-MM-DD")
@@ -168,8 +168,7 @@ class UsageQuery(WireModel):
         first = None if self.since is None else date.fromisoformat(self.since)
         last = None if self.until is None else date.fromisoformat(self.until)
         if last is None:
-            today = datetime.now(UTC).date()
-            last = today if first is None else max(first, min(today, first + span))
+            last = max(first or date.min, datetime.now(UTC).date())
         return first or last - span, last
 
 

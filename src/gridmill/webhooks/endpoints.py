@@ -9,6 +9,7 @@ from gridmill.auth.service import principal_of
 from gridmill.engine.port import Engine
 from gridmill.kit.clock import to_wire
 from gridmill.kit.egress import AddressRules
+from gridmill.kit.errors import QuotaExceeded
 from gridmill.kit.http import (
     Call,
     CallDep,
@@ -59,7 +60,7 @@ _ONE = "/webhooks/{webhook_id}"
         body=WebhookCreate,
         reply=WebhookItem,
         status=201,
-        errors=(WebhookUrlInvalid, WebhookHeaderInvalid),
+        errors=(WebhookUrlInvalid, WebhookHeaderInvalid, QuotaExceeded),
         reply_headers={"Location": "The webhook"},
         tagged=True,
     ),

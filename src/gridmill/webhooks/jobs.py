@@ -1,9 +1,10 @@
-"""The room's jobs: one attempt at a delivery, and making a later attempt due.
+"""The room's jobs: one attempt at a delivery, making a later attempt due, forgetting old ones.
 
 No transaction is open across a request: load, send, record. A worker that dies in between leaves
 the job to another one, which sends again under the same message id.
 """
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from time import monotonic
@@ -15,10 +16,12 @@ import structlog
 from gridmill.engine.port import Engine, HandlerSpec, JobContext
 from gridmill.kit.clock import now
 from gridmill.kit.egress import Egress, EgressFailed
+from gridmill.kit.errors import Unavailable
 from gridmill.storage.database import Database, Tx
 from gridmill.webhooks import repository, service
 from gridmill.webhooks.events import DELIVER_JOB, RELEASE_JOB, make_deliver_job, make_release_job
 from gridmill.webhooks.model import (
+    KEPT_FOR,
     PATIENCE,
     Delivery,
     DeliveryStatus,
@@ -35,6 +38,10 @@ SLOTS = 32
 # A worker's death counts as an attempt of the job; the schedule of retries is another matter.
 _MAX_ATTEMPTS = 50
 _GONE = 410
+_SWEEP_SECONDS = 3_600.0
+_SWEEP_ROWS = 1_000
+# A million rows an hour; what is left waits for the next.
+_SWEEP_ROUNDS = 1_000
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -108,6 +115,29 @@ async def record(tx: Tx, engine: Engine, delivery_id: UUID, attempt: int, outcom
     if reason is not None:
         await repository.disable_webhook(tx, webhook.webhook_id, reason)
         await repository.fail_pending(tx, webhook.webhook_id, reason)
+
+
+async def sweep(database: Database) -> None:
+    """Forget old deliveries and messages, now and every hour, until cancelled."""
+    while True:
+        try:
+            await forget_old(database)
+        except Unavailable as error:
+            _log.info("old deliveries stay for now", reason=str(error))
+        except Exception:  # noqa: BLE001 (what is old later must still go)
+            _log.exception("old deliveries could not be deleted; it goes on")
+        await asyncio.sleep(_SWEEP_SECONDS)
+
+
+async def forget_old(database: Database, rows: int = _SWEEP_ROWS) -> None:
+    """Delete what is past `KEPT_FOR`, `rows` a transaction: deliveries, then their messages."""
+    before = now() - KEPT_FOR
+    for forget in (repository.forget_deliveries, repository.forget_messages):
+        for _ in range(_SWEEP_ROUNDS):
+            async with database.transaction() as tx:
+                gone = await forget(tx, before, rows)
+            if gone < rows:
+                break
 
 
 def _find_reason_to_disable(outcome: Outcome, failing: timedelta) -> str | None:

@@ -21,6 +21,10 @@ OVERLAP = timedelta(hours=24)
 """How long an exchanged secret still signs beside the new one."""
 PATIENCE = timedelta(days=5)
 """After failing for so long without one success an endpoint is disabled."""
+KEPT_FOR = timedelta(days=30)
+"""How long messages and ended deliveries are kept after their last attempt."""
+MAX_WEBHOOKS = 100
+"""Of a workspace: every event is written to each of its subscribers in one transaction."""
 LANES = 4
 """Deliveries that one healthy endpoint gets at the same time; a failing one gets one."""
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from gridmill.kit.ids import first_uuid7
 from gridmill.storage.database import Tx
 from gridmill.webhooks.model import (
     Delivery,
@@ -136,7 +137,14 @@ async def update_webhook(tx: Tx, webhook: Webhook) -> None:
 
 
 async def delete_webhook(tx: Tx, webhook_id: UUID) -> None:
-    """Remove an endpoint with its deliveries."""
+    """Remove an endpoint with its deliveries, and messages that nobody else was told."""
+    await tx.execute(
+        "WITH gone AS (DELETE FROM webhook_deliveries WHERE webhook_id = %(id)s "
+        "RETURNING message_id) DELETE FROM webhook_messages m USING gone "
+        "WHERE m.message_id = gone.message_id AND NOT EXISTS (SELECT FROM webhook_deliveries d "
+        "WHERE d.message_id = m.message_id AND d.webhook_id <> %(id)s)",
+        {"id": webhook_id},
+    )
     await tx.execute("DELETE FROM webhooks WHERE webhook_id = %s", (webhook_id,))
 
 
@@ -284,6 +292,30 @@ async def fail_pending(tx: Tx, webhook_id: UUID, error: str) -> None:
         "WHERE webhook_id = %s AND status = 'pending'",
         (error, webhook_id),
     )
+
+
+async def forget_deliveries(tx: Tx, before: datetime, limit: int) -> int:
+    """Delete up to `limit` ended deliveries made and last tried `before`; how many there were."""
+    cursor = await tx.execute(
+        "DELETE FROM webhook_deliveries WHERE delivery_id IN (SELECT delivery_id "
+        "FROM webhook_deliveries WHERE delivery_id < %s AND status <> 'pending' "
+        "AND (last_attempt_at IS NULL OR last_attempt_at < %s) "
+        "ORDER BY delivery_id LIMIT %s FOR UPDATE SKIP LOCKED)",
+        (first_uuid7(before), before, limit),
+    )
+    return cursor.rowcount
+
+
+async def forget_messages(tx: Tx, before: datetime, limit: int) -> int:
+    """Delete up to `limit` messages made `before` that have no delivery any more."""
+    cursor = await tx.execute(
+        "DELETE FROM webhook_messages WHERE message_id IN (SELECT message_id "
+        "FROM webhook_messages m WHERE message_id < %s AND NOT EXISTS (SELECT "
+        "FROM webhook_deliveries d WHERE d.message_id = m.message_id) "
+        "ORDER BY message_id LIMIT %s FOR UPDATE SKIP LOCKED)",
+        (first_uuid7(before), limit),
+    )
+    return cursor.rowcount
 
 
 async def note_health(tx: Tx, webhook_id: UUID, failing_since: datetime | None) -> None:

@@ -14,10 +14,11 @@ from gridmill.auth.model import Principal
 from gridmill.engine.port import Engine
 from gridmill.kit.clock import now
 from gridmill.kit.egress import AddressRules, check_url
-from gridmill.kit.errors import InsufficientScope, ValidationFailed
+from gridmill.kit.errors import InsufficientScope, QuotaExceeded, ValidationFailed
 from gridmill.kit.ids import new_uuid7, parse_uuid
 from gridmill.kit.pages import PageQuery, Pagination, cut_page, find_place
 from gridmill.storage.database import Tx
+from gridmill.storage.quotas import hold_quota
 from gridmill.webhooks import repository
 from gridmill.webhooks.errors import (
     DeliveryNotFound,
@@ -27,6 +28,7 @@ from gridmill.webhooks.errors import (
 )
 from gridmill.webhooks.events import make_deliver_job, send, tell
 from gridmill.webhooks.model import (
+    MAX_WEBHOOKS,
     OVERLAP,
     Delivery,
     Event,
@@ -78,9 +80,14 @@ async def create_webhook(
 
     Raises:
         InsufficientScope, WebhookUrlInvalid, WebhookHeaderInvalid.
+        QuotaExceeded: the workspace has `MAX_WEBHOOKS`, disabled ones included.
     """
     _check_reach(principal)
     _check_fields(rules, fields)
+    await hold_quota(tx, "webhooks", principal.workspace_id)
+    if await repository.count_webhooks(tx, principal.workspace_id, None) >= MAX_WEBHOOKS:
+        message = f"A workspace has at most {MAX_WEBHOOKS} webhooks; delete one first."
+        raise QuotaExceeded("webhooks", MAX_WEBHOOKS, message)
     key = await _load_key(tx)
     webhook_id = new_uuid7()
     headers = dict(fields.headers or {})

@@ -132,6 +132,29 @@ async def test_a_malformed_key_is_refused_and_nothing_happens(
     assert await _count(module_database, name) == 0
 
 
+async def test_a_malformed_key_comes_after_404_and_before_409(
+    client: Client, module_database: Database
+) -> None:
+    name = _name()
+    missing = await _make(client, name, "k" * 256, "missing")
+    taken = await _make(client, name, "k" * 256, "taken")
+    assert (missing.status_code, missing.json()["code"]) == (404, "THING_NOT_FOUND")
+    assert (taken.status_code, taken.json()["code"]) == (422, "VALIDATION_ERROR")
+    assert await _count(module_database, name) == 0
+
+
+async def test_a_malformed_key_undoes_a_call_that_has_no_body(
+    client: Client, module_database: Database, module_database_url: str, tmp_path: Path
+) -> None:
+    name, gate = _name(), Gate()
+    gate.opened.set()
+    async with _open_process(module_database_url, tmp_path, gate) as http:
+        path, headers = f"/api/v2/gated/{name}", _headers(client, "k" * 256)
+        refused = await http.post(path, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (422, "VALIDATION_ERROR")
+    assert await _count(module_database, name) == 0
+
+
 async def test_workspaces_do_not_share_keys(client: Client, module_database: Database) -> None:
     name, key = _name(), str(uuid4())
     await _make(client, name, key)

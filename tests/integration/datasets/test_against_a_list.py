@@ -104,8 +104,12 @@ async def look(tx: Tx, world: World, dataset: Dataset, model: Model, how: Any) -
     view = service.DataView(sort="n" if by_number else "text", descending=descending)
     assert await walk(tx, dataset, view, limit) == expected
     assert await walk(tx, dataset, service.DataView(), limit) == list(model.rows)
+    backwards = list(model.rows)[::-1]
+    assert await walk(tx, dataset, service.DataView(descending=True), limit) == backwards
     positive = [row_no for row_no, (_, n) in model.rows.items() if n is not None and n > 0]
     assert await walk(tx, dataset, service.DataView(filter="n > 0"), limit) == positive
+    turned = service.DataView(filter="n > 0", descending=True)
+    assert await walk(tx, dataset, turned, limit) == positive[::-1]
 
 
 async def walk(tx: Tx, dataset: Dataset, view: service.DataView, limit: int) -> list[int]:

@@ -2,8 +2,10 @@
 
 import pytest
 
+from gridmill.datasets import service
 from gridmill.datasets.model import DatasetLimits, DatasetStatus, NewColumn
 from gridmill.engine.port import Retry
+from gridmill.kit.pages import PageQuery
 from gridmill.kit.values import DataType
 from gridmill.storage.quotas import hold_quota
 from tests.integration.datasets.conftest import World, column
@@ -66,3 +68,18 @@ async def test_an_import_comes_back_later_while_another_write_is_held_against_th
     await world.run_jobs()
     done = await world.reload(dataset)
     assert (done.status, done.row_count) == (DatasetStatus.COMPLETED, 2_001)
+
+
+async def test_a_declared_number_keeps_digits_that_no_double_has_and_compares_by_size(
+    world: World,
+) -> None:
+    texts = ["0.12345678901234567891", "12345678901234567.89", "2.5", "0.1234567890123456789"]
+    source = await world.add_source({"n": DataType.TEXT}, [[text] for text in texts])
+    dataset = await world.create(columns=[column("n", DataType.NUMBER)], sources=[source])
+    assert await world.values(dataset) == {no: [text] for no, text in enumerate(texts, 1)}
+    async with world.database.transaction() as tx:
+        ordered = await service.read_data(tx, dataset, PageQuery(1, 9), service.DataView(sort="n"))
+        view = service.DataView(filter="n > 0.12345678901234567890 and n < 12345678901234567.9")
+        between = await service.read_data(tx, dataset, PageQuery(1, 9), view)
+    assert [row.row_no for row in ordered.rows] == [4, 1, 3, 2]
+    assert [row.row_no for row in between.rows] == [1, 2, 3]

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gridmill.datasources.parsing.model import Format
+from gridmill.datasources.parsing.records import find_half_surrogate
 from tests.support.reading import fail, read
 
 
@@ -85,7 +86,7 @@ def test_a_document_holds_one_array_of_records_or_is_one(
         ('[{"a": 1},\n 5]', Format.JSON, "Record 2 is not a JSON object"),
         ('{"x": [{"a": 1}], "y": [{"a": 1}]}', Format.JSON, "several arrays of records (x, y)"),
         ('[{"a": 1}] trailing', Format.JSON, "Line 1"),
-        ("[" * 100_000, Format.JSON, "not valid JSON"),
+        ("[" * 100_000, Format.JSON, "nested deeper"),
         ("[]", Format.JSON, "no records"),
         ("[{}]", Format.JSON, "no records with fields"),
         ("5", Format.JSON, "not a JSON array of objects"),
@@ -132,3 +133,38 @@ def test_any_records_are_read_back(
                 value = record.get(name)
                 expected = value if isinstance(value, str) or value is None else json.dumps(value)
                 assert cell == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "where"),
+    [
+        ("[" * 2_000 + "]" * 2_000, "The file"),
+        ('[{"a": ' + "[" * 2_000 + "]" * 2_000 + "}]", "The file"),
+        ('{"a": ' * 2_000 + "1" + "}" * 2_000, "The file"),
+        ('[{"a": 1}, {"a": ' + "[" * 200 + "]" * 200 + "}]", "Record 2"),
+    ],
+)
+def test_a_file_that_is_nested_too_deeply_says_so(tmp_path: Path, raw: str, where: str) -> None:
+    message = fail(tmp_path, raw, Format.JSON).message
+    assert message.startswith(f"{where} is nested deeper than 100 levels. Flatten it")
+    assert "recursion" not in message
+
+
+@pytest.mark.parametrize(
+    ("raw", "escape", "line"),
+    [
+        (r'[{"a": "\ud800"}]', r"\ud800", 1),
+        ('[{"a": 1},\n' + r'{"\uD83D": 1}]', r"\uD83D", 2),
+        (r'[{"a": {"b": "\udc00"}}]', r"\udc00", 1),
+        (r'[{"a": "\ud83d\ude00"}, {"a": "\\\udfffx"}]', r"\udfff", 1),
+        ('{"rows":\n' + r'[{"a": "\ud800"}]}', r"\ud800", 2),
+    ],
+)
+def test_half_a_surrogate_pair_is_named(tmp_path: Path, raw: str, escape: str, line: int) -> None:
+    message = fail(tmp_path, raw, Format.JSON).message
+    assert message.startswith(f"Line {line} holds {escape}, half of a surrogate pair")
+
+
+@given(st.text(alphabet=['"', "\\", "/", "u", "\U0001f600", "é", "d", "8", "0"], max_size=20))
+def test_no_text_that_is_one_holds_half_a_pair(text: str) -> None:
+    assert find_half_surrogate(json.dumps({"k": text}).encode()) is None

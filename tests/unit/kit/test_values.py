@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -90,6 +91,19 @@ def test_a_type_is_inferred_only_when_every_text_is_written_its_way(
     texts: list[str | None], expected: str
 ) -> None:
     assert _infer(*texts) == expected
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=25))
+def test_a_declared_number_keeps_every_digit_and_comes_back_as_it_went_out(number: Decimal) -> None:
+    rules = _rules("number")
+    text = coerce(format(number, "f"), rules)
+    assert text is not None
+    assert Decimal(text) == number
+    assert fits(text, DataType.NUMBER)
+    shown = to_wire(text, DataType.NUMBER)
+    assert isinstance(shown, int | float | str)
+    assert Decimal(write_float(shown) if isinstance(shown, float) else shown) == number
+    assert parse_wire(shown, rules) == text
 
 
 @given(st.lists(_LOOKALIKES, max_size=8))
@@ -260,6 +274,22 @@ def test_a_pattern_cannot_make_a_value_slow_and_a_bad_one_is_named() -> None:
         ("$1,200.50", _rules("number"), "1200.5"),
         ("1.5e3", _rules("number"), "1500"),
         ("12345678901234567890123", _rules("integer"), "12345678901234567890123"),
+        ("0.1234567890123456789", _rules("number"), "0.1234567890123456789"),
+        ("12,345,678,901,234,567.89", _rules("number"), "12345678901234567.89"),
+        ("1.2345678901234567890e5", _rules("number"), "123456.7890123456789"),
+        ("12345678901234567890.0", _rules("number"), "12345678901234567890"),
+        ("-3.14159265358979323846", _rules("number"), "-3.14159265358979323846"),
+        ("1.50", _rules("number"), "1.5"),
+        (
+            "60.12345678901234567, 24.94",
+            _rules("location"),
+            '{"lat":60.123456789012344,"lon":24.94}',
+        ),
+        (
+            {"lat": "60.12345678901234567", "lon": 24},
+            _rules("location"),
+            '{"lat":60.123456789012344,"lon":24}',
+        ),
         ("Yes", _rules("boolean"), "true"),
         (0, _rules("boolean"), "false"),
         ("food.", _rules("enum", options=("Food", "Tools")), "Food"),

@@ -12,7 +12,13 @@ import msgspec
 
 from gridmill.datasources.parsing.encodings import open_text
 from gridmill.datasources.parsing.model import Parsed, ParseFailure
-from gridmill.datasources.parsing.records import RecordReader, count_line, describe_json_error
+from gridmill.datasources.parsing.records import (
+    RecordReader,
+    count_line,
+    explain_json_error,
+    find_half_surrogate,
+    refuse_depth,
+)
 
 T = TypeVar("T")
 
@@ -61,11 +67,15 @@ def _decode_items(body: bytes, raw: bytes) -> list[msgspec.Raw]:
 def _decode(body: bytes, decoder: "msgspec.json.Decoder[T]", raw: bytes | None = None) -> T:
     try:
         return decoder.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise refuse_depth("The file") from None
+    except (msgspec.MsgspecError, ValueError) as error:
         found = _BYTE.search(str(error))
         position = int(found[1]) if found else len(body)
+        half = find_half_surrogate(body[: position + 1])
+        if half is not None:
+            position = half.position
         if raw is not None and raw is not body:
             position += max(raw.find(body), 0)
-        line = count_line(raw or body, position)
-        message = describe_json_error(error)
-        raise ParseFailure(f"Line {line} is not valid JSON: {message}.") from None
+        where = f"Line {count_line(raw or body, position)}"
+        raise explain_json_error(error, where, half) from None

@@ -5,6 +5,7 @@ JSON. A column is typed by what JSON says of its values: strings are never read 
 """
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import Flag, auto
 from pathlib import Path
@@ -22,6 +23,13 @@ from gridmill.kit.values import DataType
 _CHUNK = 1_000
 _MOST_ZEROS = 300
 _KEY = re.compile(rb'"\s*:')
+# An escape at a time, so that an escaped backslash hides the u behind it: a whole pair, half of one
+# (group 1), or any other.
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
 _DECODE_RECORD = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _DECODE_TEXT = msgspec.json.Decoder(str).decode
 
@@ -46,15 +54,13 @@ class RecordReader:
     def add(self, raw: bytes, where: str) -> None:
         """Add the record that `raw` writes; `where` names its place in a `ParseFailure`."""
         if is_too_deep(raw):
-            raise ParseFailure(f"{where} is nested deeper than {MAX_DEPTH} levels.")
+            raise refuse_depth(where)
         try:
             record = _DECODE_RECORD(raw)
         except msgspec.ValidationError:
             raise ParseFailure(f"{where} is not a JSON object.") from None
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise ParseFailure(
-                f"{where} is not valid JSON: {describe_json_error(error)}."
-            ) from None
+            raise explain_json_error(error, where, find_half_surrogate(raw)) from None
         if len(_KEY.findall(raw)) != len(record):
             _check_keys(raw, where)
         row: list[str | None] = [None] * len(self._keys)
@@ -126,14 +132,17 @@ def _decode_text(raw: bytes, where: str) -> str:
     try:
         return _DECODE_TEXT(raw)
     except (msgspec.MsgspecError, ValueError):
-        raise ParseFailure(f"{where} holds a string with a broken escape or surrogate.") from None
+        half = find_half_surrogate(raw)
+        if half is not None:
+            raise _refuse_half(where, half) from None
+        raise ParseFailure(f"{where} holds a string with a broken escape.") from None
 
 
 def _compact(raw: bytes, where: str) -> str:
     try:
         return msgspec.json.format(raw, indent=-1).decode()
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ParseFailure(f"{where} is not valid JSON: {describe_json_error(error)}.") from None
+        raise explain_json_error(error, where, find_half_surrogate(raw)) from None
 
 
 def _check_keys(raw: bytes, where: str) -> None:
@@ -160,10 +169,45 @@ def write_number(digits: str) -> str:
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
-def describe_json_error(error: Exception) -> str:
-    """The parser's words without its prefix and byte position."""
+@dataclass(frozen=True, slots=True)
+class HalfSurrogate:
+    """An escape of half a surrogate pair without its other half, and the byte where it stands."""
+
+    escape: str
+    position: int
+
+
+def find_half_surrogate(raw: bytes) -> HalfSurrogate | None:
+    """The first escape of half a surrogate pair; the parser calls some of these truncated input."""
+    for found in _ESCAPE.finditer(raw):
+        if found[1]:
+            return HalfSurrogate(found[1].decode(), found.start())
+    return None
+
+
+def explain_json_error(error: Exception, where: str, half: HalfSurrogate | None) -> ParseFailure:
+    """What is wrong with `where`, by the parser's `error` or the `half` that it stumbled over."""
+    if isinstance(error, RecursionError):
+        return refuse_depth(where)
+    if half is not None:
+        return _refuse_half(where, half)
     text = str(error).removeprefix("JSON is malformed: ").partition(" (byte ")[0]
-    return text[:1].lower() + text[1:].rstrip(".")
+    return ParseFailure(f"{where} is not valid JSON: {text[:1].lower() + text[1:].rstrip('.')}.")
+
+
+def refuse_depth(where: str) -> ParseFailure:
+    """The failure of what is nested too deeply."""
+    return ParseFailure(
+        f"{where} is nested deeper than {MAX_DEPTH} levels. Flatten it, or write its inner part as "
+        "a string."
+    )
+
+
+def _refuse_half(where: str, half: HalfSurrogate) -> ParseFailure:
+    return ParseFailure(
+        f"{where} holds {half.escape}, half of a surrogate pair and so no character. Write both "
+        "halves, or leave it out."
+    )
 
 
 def count_line(raw: bytes, position: int) -> int:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Annotated, Any, Protocol, TypeVar, cast
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from psycopg.rows import TupleRow
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gridmill.kit.errors import GridmillError, InsufficientScope, Unauthorized
+from gridmill.kit.errors import GridmillError, InsufficientScope, Unauthorized, ValidationFailed
 from gridmill.kit.http import idempotency
 from gridmill.kit.http.body import BODY_LIMIT, check_json_type, read_body
 from gridmill.kit.http.query import parse_query
@@ -21,6 +22,9 @@ from gridmill.kit.http.wire import ModelT, validate_json
 from gridmill.kit.json import parse_request
 
 ServiceT = TypeVar("ServiceT")
+
+# What is checked after the body, and so after the idempotency key.
+_AFTER_BODY = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 
 
 class Caller(Protocol):
@@ -65,7 +69,9 @@ class Call:
         self._payload_digest: bytes | None = None
         self._claim: idempotency.Claim | None = None
         self._effect = AsyncExitStack()
-        self._key = _read_key(request)
+        self._key: str | None = None
+        self._bad_key: GridmillError | None = None
+        self._read_key()
 
     @property
     def caller(self) -> Caller:
@@ -132,6 +138,8 @@ class Call:
 
     async def keep_response(self, response: Response, shown_once: Sequence[str]) -> None:
         """Keep a reply for repeats, in the transaction of its effect; only a claimed call's."""
+        if self._bad_key is not None:
+            raise self._bad_key  # it had no body that would have been refused; the effect is undone
         if self._key is not None and self._tx is None:
             await self.tx()
         claim, self._claim = self._claim, None
@@ -141,7 +149,13 @@ class Call:
             await self.service(idempotency.Claims).keep(self._tx, claim, kept)
 
     async def keep_error(self, error: GridmillError) -> None:
-        """Undo the effect and keep its refusal for repeats; only a claimed call's."""
+        """Undo the effect and keep its refusal for repeats; only a claimed call's.
+
+        Raises:
+            ValidationFailed: the key is malformed, and that is to be said before this `error`.
+        """
+        if self._bad_key is not None and error.status in _AFTER_BODY:
+            raise self._bad_key from None
         claim, self._claim = self._claim, None
         if claim is not None and self._tx is not None and idempotency.is_kept(error):
             await self._effect.__aexit__(type(error), error, error.__traceback__)
@@ -157,8 +171,11 @@ class Call:
         Call it after the checks of the path's objects (404) and before the effect (409).
 
         Raises:
-            UnsupportedMediaType, PayloadTooLarge, InvalidJson, InvalidText, ValidationFailed.
+            ValidationFailed: also for an `Idempotency-Key` that is malformed.
+            UnsupportedMediaType, PayloadTooLarge, InvalidJson, InvalidText.
         """
+        if self._bad_key is not None:
+            raise self._bad_key
         if self._key is not None:
             await self.tx()  # a repeat ends here, whatever its body says
         if optional and self._is_bodiless():
@@ -183,15 +200,20 @@ class Call:
             self._raw = await read_body(self.request, limit)
         return self._raw
 
+    def _read_key(self) -> None:
+        """Where the path names something its 404 goes first, so that a bad key is told later."""
+        if self.request.method not in idempotency.METHODS:
+            return
+        try:
+            self._key = idempotency.read_key(self.request.headers.getlist(idempotency.HEADER))
+        except ValidationFailed as error:
+            if not self.request.path_params:
+                raise
+            self._bad_key = error
+
     def _is_bodiless(self) -> bool:
         headers = self.request.headers
         return "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
-
-
-def _read_key(request: Request) -> str | None:
-    if request.method not in idempotency.METHODS:
-        return None
-    return idempotency.read_key(request.headers.getlist(idempotency.HEADER))
 
 
 def find_caller(request: Request) -> Caller | None:

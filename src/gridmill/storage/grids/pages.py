@@ -39,9 +39,12 @@ _ROW_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """Order by one column, empties and texts that do not fit its type last, ties by row number."""
+    """Order by one column, empties and texts that do not fit its type last, ties by row number.
 
-    by: GridColumn
+    Without a column (`None`): by row number.
+    """
+
+    by: GridColumn | None
     descending: bool = False
 
 
@@ -153,7 +156,7 @@ async def _read_ordered(
 
 def _hash_query(sort: Sort | None, where: Condition | None) -> bytes:
     facts = [
-        [sort.by.physical, sort.by.data_type, sort.descending] if sort else None,
+        _describe_sort(sort),
         [where.sql.as_string(None), [str(p) for p in where.params]] if where else None,
         # Also tells these views from those of before, whose versions counted all writes.
         sorted(_list_columns(sort, where)),
@@ -161,9 +164,25 @@ def _hash_query(sort: Sort | None, where: Condition | None) -> bytes:
     return hashlib.sha256(dump_json(facts)).digest()
 
 
+def _describe_sort(sort: Sort | None) -> list[object] | None:
+    if sort is None:
+        return None
+    by = () if sort.by is None else (sort.by.physical, sort.by.data_type)
+    return [*by, sort.descending]
+
+
 def _list_columns(sort: Sort | None, where: Condition | None) -> frozenset[int]:
     read = frozenset[int]() if where is None else where.physicals
-    return read if sort is None else read | {sort.by.physical}
+    return read if sort is None or sort.by is None else read | {sort.by.physical}
+
+
+def _write_order(sort: Sort | None) -> sql.Composable:
+    if sort is None:
+        return sql.SQL("row_no")
+    direction = sql.SQL("DESC" if sort.descending else "ASC")
+    if sort.by is None:
+        return sql.SQL("row_no {}").format(direction)
+    return sql.SQL("{} {} NULLS LAST, row_no").format(sort_key(sort.by), direction)
 
 
 async def _open_view(
@@ -176,20 +195,13 @@ async def _open_view(
     if view is not None:
         return view
     await _clear_views(tx, grid_no)
-    order = (
-        sql.SQL("row_no")
-        if sort is None
-        else sql.SQL("{} {} NULLS LAST, row_no").format(
-            sort_key(sort.by), sql.SQL("DESC" if sort.descending else "ASC")
-        )
-    )
     await tx.execute(
         sql.SQL(
             "INSERT INTO grid_views (view_id, grid_no, query_hash, version, total, row_nos) "
             "SELECT %s, %s, %s, %s, count(*), coalesce(string_agg(int4send(row_no::int), ''), '') "
             "FROM (SELECT row_no FROM {} WHERE {} ORDER BY {}) ordered "
             "ON CONFLICT (grid_no, query_hash, version) DO NOTHING"
-        ).format(table(grid_no), where.sql if where else sql.SQL("true"), order),
+        ).format(table(grid_no), where.sql if where else sql.SQL("true"), _write_order(sort)),
         [new_uuid7(), grid_no, key, version, *(where.params if where else ())],
     )
     view = await _find_view(tx, grid_no, key, version)
