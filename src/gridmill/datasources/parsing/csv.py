@@ -21,7 +21,13 @@ from gridmill.datasources.parsing.dialect import (
     read_sample,
 )
 from gridmill.datasources.parsing.encodings import open_text
-from gridmill.datasources.parsing.model import Parsed, ParsedColumn, ParseFailure, ParseOptions
+from gridmill.datasources.parsing.model import (
+    Dialect,
+    Parsed,
+    ParsedColumn,
+    ParseFailure,
+    ParseOptions,
+)
 from gridmill.datasources.parsing.names import check_width, make_names
 from gridmill.datasources.parsing.spool import Spool
 
@@ -30,9 +36,17 @@ _CHUNK = 1_000
 
 
 def parse_delimited(
-    path: Path, spool_path: Path, encoding: str, options: ParseOptions, preferred: str
+    path: Path,
+    spool_path: Path,
+    encoding: str,
+    options: ParseOptions,
+    *,
+    preferred: str,
+    most: int | None = None,
 ) -> Parsed:
     """Read the table in `path` into the spool; `preferred` is the delimiter in case of doubt.
+
+    `most` ends the reading after so many rows.
 
     Raises `ParseFailure` naming the line.
     """
@@ -48,7 +62,9 @@ def parse_delimited(
     header = options.header
     if header is None:
         header = has_header(read_sample(head, delimiter, whole=whole))
-    reader = _Reader(path, encoding, delimiter, header=header, lines_before=1 if hint else 0)
+    reader = _Reader(
+        path, encoding, delimiter, header=header, lines_before=1 if hint else 0, most=most
+    )
     try:
         return reader.read_into(spool_path)
     except _BrokenQuotes as error:
@@ -93,6 +109,7 @@ class _Reader:
     delimiter: str
     header: bool
     lines_before: int = 0
+    most: int | None = None
     quoting: bool = True
 
     def read_into(self, spool_path: Path) -> Parsed:
@@ -121,9 +138,22 @@ class _Reader:
             if exactly:
                 rest = records if self.header else _prepend(first, records)
                 fitted = _fit_single(rest) if width == 1 else _fit(rest, width)
-                return _spool(spool_path, names, _cut(fitted))
+                return self._spool(spool_path, names, _cut(fitted))
             chunks = _cut(reader if self.header else chain([top], reader))
-            return _spool(spool_path, names, _keep_regular(chunks, width))
+            return self._spool(spool_path, names, _keep_regular(chunks, width))
+
+    def _spool(
+        self, spool_path: Path, names: list[str], chunks: Iterable[list[list[str]]]
+    ) -> Parsed:
+        with Spool(spool_path, len(names)) as spool:
+            for chunk in chunks:
+                spool.write_texts(chunk if self.most is None else chunk[: self.most - spool.rows])
+                if spool.rows == self.most:
+                    break
+            types = spool.close()
+            columns = map(ParsedColumn, names, types)
+            dialect = Dialect(delimiter=self.delimiter, header=self.header)
+            return Parsed(tuple(columns), spool.rows, dialect=dialect)
 
     def _read_records(self, reader: _CsvReader) -> Iterator[tuple[int, list[str]]]:
         """Records with the line that each begins on."""
@@ -138,15 +168,6 @@ class _Reader:
                 raise _BrokenQuotes(_describe(error, line, before + reader.line_num)) from None
             yield line, record
             line = before + reader.line_num + 1
-
-
-def _spool(spool_path: Path, names: list[str], chunks: Iterable[list[list[str]]]) -> Parsed:
-    with Spool(spool_path, len(names)) as spool:
-        for chunk in chunks:
-            spool.write_texts(chunk)
-        types = spool.close()
-        columns = map(ParsedColumn, names, types)
-        return Parsed(tuple(columns), spool.rows)
 
 
 def _cut(records: Iterator[list[str]]) -> Iterator[list[list[str]]]:
