@@ -21,6 +21,7 @@ from gridmill.datasets.model import DatasetLimits, TaskType
 from gridmill.datasources import jobs as datasource_jobs
 from gridmill.datasources import service as datasources
 from gridmill.datasources.model import SourceLimits
+from gridmill.datasources.previewing import Previewer
 from gridmill.engine.answers import PostgresAnswers
 from gridmill.engine.gauges import Gauges, read_gauges
 from gridmill.engine.limits import PostgresLimiter
@@ -106,7 +107,8 @@ async def prepare_database(url: str) -> list[str]:
 @asynccontextmanager
 async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiParts]:
     """The API's parts over a prepared database; closed at exit."""
-    async with _open_core(settings, database_url, "gridmill api") as core:
+    parsers = _make_parsers()
+    async with _open_core(settings, database_url, "gridmill api") as core, _closing(parsers.close):
         database = core.database
         async with database.transaction() as tx:
             secret = await auth.load_secret(tx)
@@ -120,6 +122,7 @@ async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiP
                 Operations: core.operations,
                 DatasetLimits: _dataset_limits(settings),
                 SourceLimits: SourceLimits(settings.quota_bytes),
+                Previewer: Previewer(parsers),
                 Claims: PostgresClaims(),
                 TaskLimits: TaskLimits(settings.quota_open_tasks, settings.quota_tokens_per_month),
             },
@@ -144,7 +147,7 @@ async def open_api(settings: Settings, database_url: str) -> AsyncGenerator[ApiP
 async def open_worker(settings: Settings, database_url: str) -> AsyncGenerator[WorkerParts]:
     """A worker's parts over a prepared database; closed at exit."""
     egress = Egress(settings.address_rules)
-    parsers = ProcessPool(_PARSERS, memory_bytes=_PARSER_BYTES, calls_per_child=1)
+    parsers = _make_parsers()
     async with (
         # A task's first batches start together: none of them waits for a connection to be made.
         _open_core(
@@ -232,6 +235,11 @@ def _hide_secrets(settings: Settings, database_url: str) -> None:
 
 async def _find_dataset(tx: Tx, principal: Principal, dataset_id: str) -> UUID:
     return (await datasets.get_dataset(tx, principal, dataset_id)).dataset_id
+
+
+def _make_parsers() -> ProcessPool:
+    """The processes that read files, which start when a file is there."""
+    return ProcessPool(_PARSERS, memory_bytes=_PARSER_BYTES, calls_per_child=1)
 
 
 def _dataset_limits(settings: Settings) -> DatasetLimits:

@@ -10,13 +10,18 @@ from gridmill.datasources.errors import (
     DatasourceNotFound,
     FileTooLarge,
     MalformedFile,
+    TooManyRows,
     UnsupportedFormat,
 )
 from gridmill.datasources.model import SourceLimits, SourceStatus
+from gridmill.datasources.parsing.model import ParseOptions
+from gridmill.datasources.previewing import Previewer
 from gridmill.datasources.schemas import (
+    PREVIEW_FORM,
     UPLOAD_FORM,
     DownloadCreate,
     DownloadReply,
+    PreviewReply,
     SourceDataQuery,
     SourceDataReply,
     SourceListQuery,
@@ -24,6 +29,7 @@ from gridmill.datasources.schemas import (
     SourceReply,
     write_data,
     write_item,
+    write_preview,
     write_source,
 )
 from gridmill.engine.port import Engine
@@ -40,6 +46,7 @@ _FORM = service.UploadForm(
     fields=frozenset({"name", "webhookId", "encoding", "delimiter", "header", "sheet"}),
     file_fields=frozenset({"file"}),
 )
+_PREVIEW_FORM = service.UploadForm(_FORM.fields - {"name", "webhookId"}, _FORM.file_fields)
 _UPLOAD_ERRORS = (WebhookNotFound, UnsupportedFormat, FileTooLarge, MalformedFile, QuotaExceeded)
 
 
@@ -79,6 +86,33 @@ async def upload_datasource(call: CallDep) -> Response:
     return await _receive(call)
 
 
+@router.post(
+    "/datasources/preview",
+    **operation(
+        "previewDatasource",
+        _TAG,
+        scope=Scope.WRITE,
+        multipart=PREVIEW_FORM,
+        reply=PreviewReply,
+        errors=(UnsupportedFormat, FileTooLarge, MalformedFile, TooManyRows),
+    ),
+)
+async def preview_datasource(call: CallDep) -> Response:
+    """See how a file would be read, by its first 20 rows. Nothing is stored."""
+    async with service.receive_upload(call.request, _PREVIEW_FORM) as upload:
+        call.note_payload(upload.digest)
+        file, options = upload.files[0], _read_options(upload)
+        content_type, preview = await call.service(Previewer).preview(file, options)
+    return reply(write_preview(file.file_name, content_type, preview))
+
+
+def _read_options(upload: service.Upload) -> ParseOptions:
+    fields = upload.fields
+    return service.read_options(
+        fields.get("encoding"), fields.get("delimiter"), fields.get("header"), fields.get("sheet")
+    )
+
+
 async def _receive(call: Call) -> Response:
     principal = principal_of(call)
     async with service.receive_upload(call.request, _FORM) as upload:
@@ -87,12 +121,7 @@ async def _receive(call: Call) -> Response:
         name = fields.get("name")
         if name is not None and not 1 <= len(name.strip()) <= 255:
             raise ValidationFailed([FieldError("name", "This must have 1 to 255 characters.")])
-        options = service.read_options(
-            fields.get("encoding"),
-            fields.get("delimiter"),
-            fields.get("header"),
-            fields.get("sheet"),
-        )
+        options = _read_options(upload)
         content_type = await service.check_file(upload.files[0], options)
         tx = await call.tx()
         webhook_id = await webhooks.check_webhook(

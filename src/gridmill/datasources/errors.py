@@ -54,7 +54,16 @@ class FileTooLarge(GridmillError):
         )
 
 
+class TooManyRows(Unprocessable):
+    """422: a file with more rows than a data source holds."""
+
+    code = "ROW_LIMIT_EXCEEDED"
+
+
 class MalformedFile(Unprocessable):
-    """422: a file with nothing in it; what is wrong inside a file becomes the source's `error`."""
+    """422: a file with nothing in it, or a preview of one that cannot be read.
+
+    What is wrong inside an uploaded file becomes the source's `error`.
+    """
 
     code = "MALFORMED_FILE"

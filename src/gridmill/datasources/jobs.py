@@ -6,7 +6,6 @@ run that dies leaves nothing and is repeated.
 """
 
 import asyncio
-import signal
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from gridmill.datasources import service
-from gridmill.datasources.model import DataSource
+from gridmill.datasources.blame import blame_file
 from gridmill.datasources.parsing.files import parse_file
 from gridmill.datasources.parsing.model import (
     CODE_MALFORMED,
@@ -23,16 +22,13 @@ from gridmill.datasources.parsing.model import (
     ParseOptions,
 )
 from gridmill.engine.port import Engine, Handler, HandlerSpec, JobContext
-from gridmill.kit.processes import ProcessDied, ProcessPool, ProcessTimedOut
+from gridmill.kit.processes import ProcessPool
 from gridmill.storage.database import Database
 from gridmill.storage.files import repository as files
 
 CPU_SECONDS = 300.0
 WALL_SECONDS = 1_200.0
 _CHUNK_BYTES = 2**20
-_PARSER_ENDS = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS}
-"""How a library ends a process over a file; SIGKILL comes from outside and is tried again."""
-
 
 ParseRunner = Callable[[str, str, str, ParseOptions], Awaitable[Parsed]]
 """Runs `parse_file` somewhere that survives what a file may do to it."""
@@ -92,7 +88,8 @@ async def process_source(
                 return
             await files.copy_file_to(tx, source.file_id, path)
         try:
-            parsed = await _parse(run, source, path, spool)
+            with blame_file(CPU_SECONDS):
+                parsed = await run(str(path), str(spool), source.content_type.value, source.options)
         except ParseFailure as failure:
             async with database.transaction() as tx:
                 await service.fail_datasource(
@@ -103,27 +100,6 @@ async def process_source(
             await service.complete_datasource(
                 tx, engine, datasource_id, parsed, _read_chunks(spool)
             )
-
-
-async def _parse(run: ParseRunner, source: DataSource, path: Path, spool: Path) -> Parsed:
-    try:
-        return await run(str(path), str(spool), source.content_type.value, source.options)
-    except ProcessTimedOut:
-        raise _too_slow() from None
-    except ProcessDied as death:
-        if death.cpu_limit_reached:
-            raise _too_slow() from None
-        if death.returncode in _PARSER_ENDS:
-            raise ParseFailure(
-                "Reading the file needed more memory than is allowed, or it is damaged."
-            ) from None
-        raise
-
-
-def _too_slow() -> ParseFailure:
-    return ParseFailure(
-        f"Reading the file took more than {CPU_SECONDS:g} s of processor time and was stopped."
-    )
 
 
 async def _read_chunks(path: Path) -> AsyncGenerator[bytes]:

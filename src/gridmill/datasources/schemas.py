@@ -1,15 +1,18 @@
 """Wire shapes of `/datasources`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
-from gridmill.datasources.model import DataSource, LinkedDataset
+from gridmill.datasources.model import DataSource, LinkedDataset, SourceColumn
+from gridmill.datasources.parsing.model import Format, ParsedColumn, Preview
 from gridmill.kit import clock
 from gridmill.kit.http import ListQuery, PaginationReply, WireModel
 from gridmill.kit.values import DataType, to_wire
 from gridmill.storage.grids import GridPage
+
+_Column = SourceColumn | ParsedColumn
 
 UPLOAD_FORM: dict[str, Any] = {
     "type": "object",
@@ -30,6 +33,16 @@ UPLOAD_FORM: dict[str, Any] = {
     },
 }
 """The form of an upload, as JSON schema."""
+
+PREVIEW_FORM: dict[str, Any] = {
+    **UPLOAD_FORM,
+    "properties": {
+        name: field
+        for name, field in UPLOAD_FORM["properties"].items()
+        if name not in {"name", "webhookId"}
+    },
+}
+"""The form of a preview: an upload's, without what only stored files have."""
 
 
 class SourceListQuery(ListQuery):
@@ -108,6 +121,25 @@ class SourceReply(SourceItem):
     linked_datasets: list[LinkedDatasetReply]
 
 
+class PreviewReply(WireModel):
+    """How a file would be read, and its first rows: `rows[i][j]` is the value of column `j`.
+
+    `encoding`, `delimiter`, `header` and `sheet` may be sent back as they are. They are `null`
+    where the format has no such thing, `sheet` where several are read, `header` also where these
+    differ in it. `sheets` are all sheets of a workbook.
+    """
+
+    file_name: str
+    content_type: str
+    encoding: str | None
+    delimiter: str | None
+    header: bool | None
+    sheet: str | None
+    sheets: list[str] | None
+    columns: list[SourceColumnReply]
+    rows: list[list[Any]]
+
+
 class SourceListReply(WireModel):
     """A page of data sources, newest first."""
 
@@ -146,23 +178,40 @@ def write_source(source: DataSource, linked: Iterable[LinkedDataset]) -> dict[st
     """A `SourceReply`."""
     return {
         **write_item(source),
-        "columns": _write_columns(source),
+        "columns": _write_columns(source.columns),
         "linkedDatasets": [{"datasetId": one.dataset_id, "name": one.name} for one in linked],
     }
 
 
 def write_data(source: DataSource, page: GridPage) -> dict[str, object]:
     """A `SourceDataReply`."""
-    types = [column.data_type for column in source.columns]
     return {
-        "columns": _write_columns(source),
-        "data": [
-            [to_wire(text, kind) for text, kind in zip(row.values, types, strict=True)]
-            for row in page.rows
-        ],
+        "columns": _write_columns(source.columns),
+        "data": [_write_row(row.values, source.columns) for row in page.rows],
         "pagination": page.pagination.to_wire(),
     }
 
 
-def _write_columns(source: DataSource) -> list[dict[str, object]]:
-    return [{"name": column.name, "dataType": column.data_type} for column in source.columns]
+def write_preview(file_name: str, content_type: Format, preview: Preview) -> dict[str, object]:
+    """A `PreviewReply`."""
+    dialect = preview.dialect
+    return {
+        "fileName": file_name,
+        "contentType": content_type,
+        "encoding": dialect.encoding,
+        "delimiter": dialect.delimiter,
+        "header": dialect.header,
+        "sheet": dialect.sheet,
+        "sheets": dialect.sheets,
+        "columns": _write_columns(preview.columns),
+        "rows": [_write_row(row, preview.columns) for row in preview.rows],
+    }
+
+
+def _write_columns(columns: Sequence[_Column]) -> list[dict[str, object]]:
+    return [{"name": column.name, "dataType": column.data_type} for column in columns]
+
+
+def _write_row(texts: Iterable[str | None], columns: Sequence[_Column]) -> list[object]:
+    pairs = zip(texts, columns, strict=True)
+    return [to_wire(text, column.data_type) for text, column in pairs]

@@ -26,13 +26,13 @@ from gridmill.datasources.model import (
     SourceLimits,
     SourceStatus,
 )
-from gridmill.datasources.parsing.encodings import normalize_encoding
+from gridmill.datasources.overrides import read_options
 from gridmill.datasources.parsing.model import Format, Parsed, ParseOptions
 from gridmill.datasources.parsing.sniff import HEAD_BYTES, Sniffed, sniff_format
 from gridmill.datasources.upload import ReceivedFile, Upload, UploadForm, receive_upload
 from gridmill.engine.port import Engine, Job
 from gridmill.kit.clock import now
-from gridmill.kit.errors import FieldError, InsufficientScope, QuotaExceeded, ValidationFailed
+from gridmill.kit.errors import InsufficientScope, QuotaExceeded, ValidationFailed
 from gridmill.kit.filters import parse_filter
 from gridmill.kit.http import Download
 from gridmill.kit.ids import new_uuid7, parse_uuid
@@ -66,38 +66,9 @@ __all__ = [
 
 PROCESS_JOB = "datasources.process"
 LINK_KIND = "datasource"
-_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
-_BOOLEANS = {"true": True, "false": False}
 
 
 # --- uploads --------------------------------------------------------------------------------
-
-
-def read_options(
-    encoding: str | None, delimiter: str | None, header: str | None, sheet: str | None = None
-) -> ParseOptions:
-    """The overrides of an upload's text fields.
-
-    Raises:
-        ValidationFailed: an unknown encoding, no single delimiter, a header other than true/false, a
-            sheet name longer than Excel allows.
-    """
-    faults: list[FieldError] = []
-    known = None if encoding is None else normalize_encoding(encoding)
-    if encoding is not None and known is None:
-        faults.append(FieldError("encoding", "This is not the name of a text encoding."))
-    if delimiter is not None:
-        delimiter = _DELIMITERS.get(delimiter.lower(), delimiter)
-        if len(delimiter) != 1 or delimiter.isalnum() or delimiter in "\"'\r\n\\":
-            faults.append(FieldError("delimiter", "This must be one character, such as ; or tab."))
-    header = None if header is None else header.lower()
-    if header is not None and header not in _BOOLEANS:
-        faults.append(FieldError("header", "This must be true or false."))
-    if sheet is not None and not 1 <= len(sheet) <= 255:
-        faults.append(FieldError("sheet", "This must have 1 to 255 characters."))
-    if faults:
-        raise ValidationFailed(faults)
-    return ParseOptions(known, delimiter, None if header is None else _BOOLEANS[header], sheet)
 
 
 async def check_file(file: ReceivedFile, options: ParseOptions) -> Format:

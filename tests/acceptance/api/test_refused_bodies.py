@@ -33,6 +33,7 @@ def _send_whole(server: Served, head: str, chunks: Iterator[bytes]) -> tuple[int
     [
         ("/datasets", "application/json", 9, 413, "PAYLOAD_TOO_LARGE"),
         ("/datasources", "multipart/form-data; boundary=b", 120, 413, "FILE_TOO_LARGE"),
+        ("/datasources/preview", "multipart/form-data; boundary=b", 120, 413, "FILE_TOO_LARGE"),
         ("/datasources", "text/csv", 20, 415, "UNSUPPORTED_MEDIA_TYPE"),
         ("/nothing", "application/json", 20, 404, "ROUTE_NOT_FOUND"),
     ],

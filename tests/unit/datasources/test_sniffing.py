@@ -31,6 +31,8 @@ def _sniff(
         (b"a;b\n1,5;2\n3;4\n", Format.CSV),
         (b"a|b\n1|2\n", Format.CSV),
         (b"a\tb\n1\t2\n", Format.TSV),
+        (b"sep=;\na\n1\n", Format.CSV),
+        (b"sep=\t\r\na\r\n", Format.TSV),
         ("é,b\n1,2\n".encode("utf-16"), Format.CSV),
         ("é,b\n1,2\n".encode("cp1252"), Format.CSV),
         (b"\xef\xbb\xbf[{}]", Format.JSON),

@@ -8,18 +8,26 @@ that breaks its rules is read once more with quotes as ordinary characters.
 
 import csv
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
 
 from gridmill.datasources.parsing.dialect import (
     FIELD_LIMIT,
+    find_hint,
     guess_delimiter,
     has_header,
     read_sample,
 )
 from gridmill.datasources.parsing.encodings import open_text
-from gridmill.datasources.parsing.model import Parsed, ParsedColumn, ParseFailure, ParseOptions
+from gridmill.datasources.parsing.model import (
+    Dialect,
+    Parsed,
+    ParsedColumn,
+    ParseFailure,
+    ParseOptions,
+)
 from gridmill.datasources.parsing.names import check_width, make_names
 from gridmill.datasources.parsing.spool import Spool
 
@@ -28,27 +36,41 @@ _CHUNK = 1_000
 
 
 def parse_delimited(
-    path: Path, spool_path: Path, encoding: str, options: ParseOptions, preferred: str
+    path: Path,
+    spool_path: Path,
+    encoding: str,
+    options: ParseOptions,
+    *,
+    preferred: str,
+    most: int | None = None,
 ) -> Parsed:
     """Read the table in `path` into the spool; `preferred` is the delimiter in case of doubt.
+
+    `most` ends the reading after so many rows.
 
     Raises `ParseFailure` naming the line.
     """
     head, whole = _read_head(path, encoding)
+    hint = find_hint(head)
     delimiter = options.delimiter
+    if hint is not None:
+        head = head[hint.length :]
+        delimiter = delimiter or hint.delimiter
     if delimiter is None:
         guess = guess_delimiter(head, whole=whole)
         delimiter = guess.delimiter if guess else preferred
     header = options.header
     if header is None:
         header = has_header(read_sample(head, delimiter, whole=whole))
-    reader = _Reader(path, encoding, delimiter, header=header)
+    reader = _Reader(
+        path, encoding, delimiter, header=header, lines_before=1 if hint else 0, most=most
+    )
     try:
         return reader.read_into(spool_path)
     except _BrokenQuotes as error:
         if delimiter != "\t":
             raise ParseFailure(error.message) from None
-    return _Reader(path, encoding, delimiter, header=header, quoting=False).read_into(spool_path)
+    return replace(reader, quoting=False).read_into(spool_path)
 
 
 def _read_head(path: Path, encoding: str) -> tuple[str, bool]:
@@ -78,15 +100,17 @@ class _CsvReader(Protocol):
     def __next__(self) -> list[str]: ...
 
 
+@dataclass(frozen=True, slots=True)
 class _Reader:
-    def __init__(
-        self, path: Path, encoding: str, delimiter: str, *, header: bool, quoting: bool = True
-    ) -> None:
-        self._path = path
-        self._encoding = encoding
-        self._delimiter = delimiter
-        self._header = header
-        self._quoting = quoting
+    """Reads one table in one dialect; `lines_before` are no part of it."""
+
+    path: Path
+    encoding: str
+    delimiter: str
+    header: bool
+    lines_before: int = 0
+    most: int | None = None
+    quoting: bool = True
 
     def read_into(self, spool_path: Path) -> Parsed:
         """Read the table, at first as a regular one, which needs no look at every record."""
@@ -97,9 +121,11 @@ class _Reader:
 
     def _read(self, spool_path: Path, *, exactly: bool) -> Parsed:
         csv.field_size_limit(FIELD_LIMIT)
-        with open_text(self._path, self._encoding, newline="") as file:
-            quoting = csv.QUOTE_MINIMAL if self._quoting else csv.QUOTE_NONE
-            reader = csv.reader(file, delimiter=self._delimiter, strict=True, quoting=quoting)
+        with open_text(self.path, self.encoding, newline="") as file:
+            for _ in range(self.lines_before):
+                file.readline()
+            quoting = csv.QUOTE_MINIMAL if self.quoting else csv.QUOTE_NONE
+            reader = csv.reader(file, delimiter=self.delimiter, strict=True, quoting=quoting)
             records = self._read_records(reader)
             first = next((pair for pair in records if any(cell.strip() for cell in pair[1])), None)
             if first is None:
@@ -108,35 +134,40 @@ class _Reader:
             check_width(len(top), f"Line {line}")
             _check_nul(first)
             width = len(top)
-            names = make_names(top if self._header else [""] * width)
+            names = make_names(top if self.header else [""] * width)
             if exactly:
-                rest = records if self._header else _prepend(first, records)
+                rest = records if self.header else _prepend(first, records)
                 fitted = _fit_single(rest) if width == 1 else _fit(rest, width)
-                return _spool(spool_path, names, _cut(fitted))
-            chunks = _cut(reader if self._header else chain([top], reader))
-            return _spool(spool_path, names, _keep_regular(chunks, width))
+                return self._spool(spool_path, names, _cut(fitted))
+            chunks = _cut(reader if self.header else chain([top], reader))
+            return self._spool(spool_path, names, _keep_regular(chunks, width))
+
+    def _spool(
+        self, spool_path: Path, names: list[str], chunks: Iterable[list[list[str]]]
+    ) -> Parsed:
+        with Spool(spool_path, len(names)) as spool:
+            for chunk in chunks:
+                spool.write_texts(chunk if self.most is None else chunk[: self.most - spool.rows])
+                if spool.rows == self.most:
+                    break
+            types = spool.close()
+            columns = map(ParsedColumn, names, types)
+            dialect = Dialect(delimiter=self.delimiter, header=self.header)
+            return Parsed(tuple(columns), spool.rows, dialect=dialect)
 
     def _read_records(self, reader: _CsvReader) -> Iterator[tuple[int, list[str]]]:
         """Records with the line that each begins on."""
-        line = 1
+        before = self.lines_before
+        line = before + 1
         while True:
             try:
                 record = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                raise _BrokenQuotes(_describe(error, line, reader.line_num)) from None
+                raise _BrokenQuotes(_describe(error, line, before + reader.line_num)) from None
             yield line, record
-            line = reader.line_num + 1
-
-
-def _spool(spool_path: Path, names: list[str], chunks: Iterable[list[list[str]]]) -> Parsed:
-    with Spool(spool_path, len(names)) as spool:
-        for chunk in chunks:
-            spool.write_texts(chunk)
-        types = spool.close()
-        columns = map(ParsedColumn, names, types)
-        return Parsed(tuple(columns), spool.rows)
+            line = before + reader.line_num + 1
 
 
 def _cut(records: Iterator[list[str]]) -> Iterator[list[list[str]]]:

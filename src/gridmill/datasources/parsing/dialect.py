@@ -25,6 +25,7 @@ _WIDE = 20
 """Fields that make a single record a table."""
 _NUMERIC = re.compile(r"[+-]?[0-9][0-9 .,']*%?", re.ASCII)
 _YEAR = re.compile(r"(?:19|20)[0-9]{2}", re.ASCII)
+_HINT = re.compile(r"(\"?)sep=([^\r\n])\1(?:\r\n?|\n|\Z)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,25 @@ class Guess:
         """Whether the sample is a table by itself, whatever the file's name says."""
         enough = self.records >= 2 or self.width >= _WIDE
         return self.width >= 2 and enough and self.share >= 0.9 and self.tight
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a first line such as `sep=;` says, and how many characters it takes."""
+
+    delimiter: str
+    length: int
+
+
+def find_hint(text: str) -> Hint | None:
+    """The first line of a text as Excel's hint at its delimiter, which is no row of the table."""
+    match = _HINT.match(text)
+    return Hint(match[2], match.end()) if match and is_delimiter(match[2]) else None
+
+
+def is_delimiter(text: str) -> bool:
+    """Whether fields may be parted by it: one character that no value or quoting is made of."""
+    return len(text) == 1 and not text.isalnum() and text not in "\"'\\\r\n\0"
 
 
 def guess_delimiter(head: str, *, whole: bool) -> Guess | None:

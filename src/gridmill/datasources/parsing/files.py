@@ -1,64 +1,111 @@
 """The way in for a child process: a file to a spool and what is in it."""
 
 import codecs
+from dataclasses import replace
 from pathlib import Path
 
 from gridmill.datasources.parsing.csv import parse_delimited
 from gridmill.datasources.parsing.encodings import find_encoding, locate_fault
 from gridmill.datasources.parsing.json import parse_json_document
 from gridmill.datasources.parsing.jsonl import parse_jsonl
-from gridmill.datasources.parsing.model import Format, Parsed, ParseFailure, ParseOptions
+from gridmill.datasources.parsing.model import Format, Parsed, ParseFailure, ParseOptions, Preview
+from gridmill.datasources.parsing.spool import read_rows
 from gridmill.datasources.parsing.text import parse_text
 
+SAMPLE_ROWS = 1_000
+"""Rows that a preview reads, of each sheet of a workbook."""
 
-def parse_file(path: str, spool_path: str, content_type: str, options: ParseOptions) -> Parsed:
+PREVIEW_ROWS = 20
+PREVIEW_CHARACTERS = 1_000
+"""What a preview shows: its rows, and of a cell its first characters."""
+
+
+def preview_file(path: str, spool_path: str, content_type: str, options: ParseOptions) -> Preview:
+    """The first rows of `path` as `parse_file` would read them, without reading on.
+
+    Raises `ParseFailure` for what is wrong with the file as far as it was read.
+    """
+    parsed = parse_file(path, spool_path, content_type, options, most=SAMPLE_ROWS)
+    rows = tuple(
+        tuple(_cut(cell) for cell in row) for row in read_rows(Path(spool_path), PREVIEW_ROWS)
+    )
+    return Preview(parsed.columns, rows, parsed.dialect)
+
+
+def _cut(cell: str | None) -> str | None:
+    if cell is None or len(cell) <= PREVIEW_CHARACTERS:
+        return cell
+    return cell[:PREVIEW_CHARACTERS] + "…"
+
+
+def parse_file(
+    path: str,
+    spool_path: str,
+    content_type: str,
+    options: ParseOptions,
+    *,
+    most: int | None = None,
+) -> Parsed:
     """Read `path` as `content_type` and write its rows to `spool_path` as COPY text.
 
-    Raises `ParseFailure` (picklable) for whatever is wrong with the file, naming the line.
+    `most` ends the reading after so many rows (of each sheet). Raises `ParseFailure` (picklable)
+    for whatever is wrong with the file, naming the line.
     """
     source, spool = Path(path), Path(spool_path)
     content = Format(content_type)
     if content in {Format.XLSX, Format.PARQUET}:
-        return _parse_binary(source, spool, content, options)
+        return _parse_binary(source, spool, content, options, most)
     encoding = find_encoding(source, options.encoding)
     try:
-        return _parse(source, spool, content, encoding, options)
+        parsed = _parse(source, spool, content, encoding, options, most=most)
+        return replace(parsed, dialect=replace(parsed.dialect, encoding=_name(encoding)))
     except UnicodeError:
         line = locate_fault(source, encoding) or 1
-        raise ParseFailure(
-            f"Line {line} is not {codecs.lookup(encoding).name.removesuffix('-sig').upper()}."
-        ) from None
+        raise ParseFailure(f"Line {line} is not {_name(encoding).upper()}.") from None
     except MemoryError:
         raise ParseFailure(
             "The file needs more memory to be read than is allowed; JSON Lines or CSV need less."
         ) from None
 
 
-def _parse_binary(source: Path, spool: Path, content: Format, options: ParseOptions) -> Parsed:
+def _name(encoding: str) -> str:
+    """An encoding as an uploader may say it."""
+    return codecs.lookup(encoding).name.removesuffix("-sig")
+
+
+def _parse_binary(
+    source: Path, spool: Path, content: Format, options: ParseOptions, most: int | None
+) -> Parsed:
     # Imported here: their libraries take time and memory that the other formats need not spend.
     from gridmill.datasources.parsing.parquet import parse_parquet
     from gridmill.datasources.parsing.workbook import parse_workbook
 
     try:
         if content is Format.XLSX:
-            return parse_workbook(source, spool, options)
-        return parse_parquet(source, spool)
+            return parse_workbook(source, spool, options, most)
+        return parse_parquet(source, spool, most)
     except MemoryError:
         raise ParseFailure("The file needs more memory to be read than is allowed.") from None
 
 
 def _parse(
-    source: Path, spool: Path, content: Format, encoding: str, options: ParseOptions
+    source: Path,
+    spool: Path,
+    content: Format,
+    encoding: str,
+    options: ParseOptions,
+    *,
+    most: int | None,
 ) -> Parsed:
     match content:
         case Format.CSV | Format.TSV:
             preferred = "\t" if content is Format.TSV else ","
-            return parse_delimited(source, spool, encoding, options, preferred)
+            return parse_delimited(source, spool, encoding, options, preferred=preferred, most=most)
         case Format.JSON:
-            return parse_json_document(source, spool, encoding)
+            return parse_json_document(source, spool, encoding, most)
         case Format.JSONL:
-            return parse_jsonl(source, spool, encoding)
+            return parse_jsonl(source, spool, encoding, most)
         case Format.TEXT:
-            return parse_text(source, spool, encoding)
+            return parse_text(source, spool, encoding, most)
         case Format.XLSX | Format.PARQUET:
-            return _parse_binary(source, spool, content, options)
+            return _parse_binary(source, spool, content, options, most)

@@ -5,6 +5,7 @@ no such bound.
 """
 
 import re
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,8 +26,13 @@ T = TypeVar("T")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
 
-def parse_json_document(path: Path, spool_path: Path, encoding: str) -> Parsed:
-    """Read the records of a JSON document; raises `ParseFailure` naming line or record."""
+def parse_json_document(
+    path: Path, spool_path: Path, encoding: str, most: int | None = None
+) -> Parsed:
+    """Read the records of a JSON document; raises `ParseFailure` naming line or record.
+
+    `most` leaves later records out.
+    """
     with open_text(path, encoding, newline="") as file:
         raw = file.read().encode()
     reader = RecordReader(spool_path)
@@ -37,7 +43,7 @@ def parse_json_document(path: Path, spool_path: Path, encoding: str) -> Parsed:
         records = _find_records(raw)
     else:
         raise ParseFailure("The file is not a JSON array of objects.")
-    for number, record in enumerate(records, 1):
+    for number, record in enumerate(islice(records, most), 1):
         reader.add(bytes(record), f"Record {number}")
     return reader.finish()
 

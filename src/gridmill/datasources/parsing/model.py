@@ -49,12 +49,37 @@ class ParsedColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a file was read: as its uploader said, else as was found; `None` where it says nothing.
+
+    `sheets` are all sheets of a workbook and `sheet` the only one that was read; `header` is `None`
+    also where sheets differ in having one.
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    header: bool | None = None
+    sheet: str | None = None
+    sheets: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Parsed:
-    """A file that was read whole: its rows are in the spool (see `spool`)."""
+    """A file that was read: its rows are in the spool (see `spool`)."""
 
     columns: tuple[ParsedColumn, ...]
     rows: int
-    pages: int | None = field(default=None)
+    pages: int | None = None
+    dialect: Dialect = field(default=Dialect())
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A table's first rows, typed by a sample; `None` is an empty cell."""
+
+    columns: tuple[ParsedColumn, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    dialect: Dialect
 
 
 class ParseFailure(Exception):
@@ -64,3 +89,7 @@ class ParseFailure(Exception):
         super().__init__(message, code)
         self.message = message
         self.code = code
+
+
+class UnknownSheet(ParseFailure):
+    """The uploader named a sheet that the workbook does not have; the message lists those it has."""

@@ -20,8 +20,8 @@ _MEMORY = "1GB"
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
 
 
-def parse_parquet(path: Path, spool_path: Path) -> Parsed:
-    """Read a Parquet file's rows.
+def parse_parquet(path: Path, spool_path: Path, most: int | None = None) -> Parsed:
+    """Read a Parquet file's rows; `most` leaves later ones out.
 
     Decimals and floats are written in plain digits, NaN and infinities are empty, moments with a
     time zone are in UTC with `Z`, lists and structs are JSON. Raises `ParseFailure`.
@@ -45,7 +45,8 @@ def parse_parquet(path: Path, spool_path: Path) -> Parsed:
                 f"coalesce({_write_field(str(row[0]), kind)}, '')"
                 for row, kind in zip(described, kinds, strict=True)
             )
-            result = database.execute(f"SELECT {fields} FROM {source}")  # noqa: S608
+            limit = "" if most is None else f" LIMIT {most}"
+            result = database.execute(f"SELECT {fields} FROM {source}{limit}")  # noqa: S608
             return _spool(result, spool_path, names, kinds)
     except duckdb.Error as error:
         # Its first line says what is wrong; what follows are hints for writers of SQL.

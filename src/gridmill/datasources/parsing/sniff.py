@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gridmill.datasources.parsing.dialect import guess_delimiter
+from gridmill.datasources.parsing.dialect import find_hint, guess_delimiter
 from gridmill.datasources.parsing.encodings import decode_head, find_mark
 from gridmill.datasources.parsing.model import Format, ParseOptions
 
@@ -179,8 +179,9 @@ def _sniff_table(
     text: str, file_name: str, declared_type: str, options: ParseOptions, *, whole: bool
 ) -> Sniffed:
     named = _TABLE_NAMES.get(_suffix(file_name)) or _TABLE_TYPES.get(declared_type)
-    guess = guess_delimiter(text, whole=whole)
-    delimiter = options.delimiter
+    hint = find_hint(text)
+    delimiter = options.delimiter or (hint and hint.delimiter)
+    guess = None if delimiter else guess_delimiter(text, whole=whole)
     if delimiter is None and guess is not None and (named or guess.is_table):
         delimiter = guess.delimiter
     if delimiter is None and (named or options.header is not None):

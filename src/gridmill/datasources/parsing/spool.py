@@ -5,7 +5,8 @@ are. Columns may appear while rows are written (JSON): rows before them are leng
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +21,8 @@ from gridmill.kit.values import DataType, TypeInference
 _NULL = "\\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_CHUNK = 1 << 20
+_ESCAPED = re.compile(r"\\(.)")
+_MEANINGS = {"t": "\t", "n": "\n", "r": "\r"}
 
 
 class Spool:
@@ -121,6 +123,18 @@ class Spool:
     def _make_tail(self, width: int) -> bytes:
         missing = [b"\\N"] * (len(self._inference) - width)
         return b"\t".join([b"", *missing] if width else missing) + b"\n"
+
+
+def read_rows(path: Path, most: int) -> Iterator[list[str | None]]:
+    """The first rows of a finished spool."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in islice(file, most):
+            cells = line.removesuffix("\n").split("\t")
+            yield [None if cell == _NULL else _ESCAPED.sub(_unescape, cell) for cell in cells]
+
+
+def _unescape(escaped: re.Match[str]) -> str:
+    return _MEANINGS.get(escaped[1], escaped[1])
 
 
 def _mark_empty(whole: str) -> str:

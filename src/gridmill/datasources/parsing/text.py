@@ -4,6 +4,7 @@ Joined with the form feeds put back where they were, the pages are the document 
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -19,19 +20,22 @@ _READ = 1 << 16
 _BREAKS = ("\n\n", "\n", " ")
 
 
-def parse_text(path: Path, spool_path: Path, encoding: str) -> Parsed:
-    """Read a document into rows `{page, text}`; raises `ParseFailure` when it holds no text."""
+def parse_text(path: Path, spool_path: Path, encoding: str, most: int | None = None) -> Parsed:
+    """Read a document into rows `{page, text}`; raises `ParseFailure` when it holds no text.
+
+    `most` ends the reading after so many pages.
+    """
     with open_text(path, encoding, newline="") as file, Spool(spool_path, 2) as spool:
         blank = True
         line = 1
-        for number, page in enumerate(split_pages(file), 1):
+        for number, page in enumerate(islice(split_pages(file), most), 1):
             if "\0" in page:
                 line += page.partition("\0")[0].count("\n")
                 raise ParseFailure(f"Line {line} holds a NUL character (a zero byte).")
             line += page.count("\n")
             blank = blank and not page.strip()
             spool.write_cells([(str(number), page)])
-        if blank:
+        if blank and spool.rows != most:
             raise ParseFailure("The file holds no text: it is blank.")
         spool.close()
         columns = (ParsedColumn("page", DataType.INTEGER), ParsedColumn("text", DataType.TEXT))

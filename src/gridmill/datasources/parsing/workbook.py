@@ -6,7 +6,7 @@ memory, and none before `scan_workbook` found it harmless.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from itertools import chain, islice
 from pathlib import Path
@@ -15,12 +15,20 @@ from python_calamine import (
     CalamineError,
     CalamineSheet,
     CalamineWorkbook,
+    SheetMetadata,
     SheetTypeEnum,
     SheetVisibleEnum,
 )
 
 from gridmill.datasources.parsing.dialect import has_header
-from gridmill.datasources.parsing.model import Parsed, ParsedColumn, ParseFailure, ParseOptions
+from gridmill.datasources.parsing.model import (
+    Dialect,
+    Parsed,
+    ParsedColumn,
+    ParseFailure,
+    ParseOptions,
+    UnknownSheet,
+)
 from gridmill.datasources.parsing.names import check_width, make_names
 from gridmill.datasources.parsing.spool import Spool
 from gridmill.datasources.parsing.workbook_scan import scan_workbook
@@ -35,43 +43,55 @@ _SAMPLE = 100
 _CHUNK = 1_000
 
 
-def parse_workbook(path: Path, spool_path: Path, options: ParseOptions) -> Parsed:
-    """Read a workbook's sheets; raises `ParseFailure` naming the sheet."""
+def parse_workbook(
+    path: Path, spool_path: Path, options: ParseOptions, most: int | None = None
+) -> Parsed:
+    """Read a workbook's sheets, `most` rows of each; raises `ParseFailure` naming the sheet."""
     scan_workbook(path)
     try:
         with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as book:
-            names = _choose_sheets(book, options.sheet)
+            sheets = [one for one in book.sheets_metadata if one.typ == SheetTypeEnum.WorkSheet]
+            names = _choose_sheets(sheets, options.sheet)
             filled = [name for name in names if book.get_sheet_by_name(name).end is not None]
             if not filled:
                 raise ParseFailure("The workbook holds no table: its sheets are empty.")
-            reader = _Reader(book, filled, options.header)
+            reader = _Reader(book, filled, options.header, most)
             parsed = reader.read_into(spool_path, frozenset())
             if reader.mixed:
                 # A midnight comes as a date; beside times of day it is a time of day, too.
                 parsed = reader.read_into(spool_path, frozenset(reader.mixed))
-            return parsed
+            dialect = Dialect(
+                header=reader.headed.pop() if len(reader.headed) == 1 else None,
+                sheet=filled[0] if len(filled) == 1 else None,
+                sheets=tuple(one.name for one in sheets),
+            )
+            return replace(parsed, dialect=dialect)
     except CalamineError as error:
         raise ParseFailure(f"The workbook cannot be read: {str(error)[:300]}.") from None
 
 
-def _choose_sheets(book: CalamineWorkbook, wanted: str | None) -> list[str]:
-    sheets = [one for one in book.sheets_metadata if one.typ == SheetTypeEnum.WorkSheet]
+def _choose_sheets(sheets: Sequence[SheetMetadata], wanted: str | None) -> list[str]:
     if wanted is None:
         return [one.name for one in sheets if one.visible == SheetVisibleEnum.Visible]
     if all(one.name != wanted for one in sheets):
         there = ", ".join(one.name for one in sheets[:20])
-        raise ParseFailure(f"The workbook has no sheet {wanted[:100]!r}; it has: {there}.")
+        raise UnknownSheet(f"The workbook has no sheet {wanted[:100]!r}; it has: {there}.")
     return [wanted]
 
 
 @dataclass
 class _Reader:
-    """Reads chosen sheets; `mixed` are the columns found to hold days and times of day."""
+    """Reads chosen sheets; `mixed` are the columns found to hold days and times of day.
+
+    `headed` is whether the sheets have a header: both where they differ.
+    """
 
     book: CalamineWorkbook
     sheets: Sequence[str]
     header: bool | None
+    most: int | None = None
     mixed: set[int] = field(default_factory=set[int])
+    headed: set[bool] = field(default_factory=set[bool])
 
     def read_into(self, spool_path: Path, moments: frozenset[int]) -> Parsed:
         """`moments`: the columns whose days are written as midnights."""
@@ -98,6 +118,7 @@ class _Reader:
         texts = [[_to_text(cell) for cell in row] for row in sample]
         check_width(len(texts[0]), where)
         header = has_header(texts) if self.header is None else self.header
+        self.headed.add(header)
         headings = make_names(texts[0] if header else [""] * len(texts[0]))
         if several:
             headings = [f"{SHEET_COLUMN}_2" if one == SHEET_COLUMN else one for one in headings]
@@ -109,7 +130,7 @@ class _Reader:
                 spool.add_column()
         places = [columns[heading] for heading in headings]
         fixed = {0: name} if several else {}
-        body = chain(sample[1:] if header else sample, rows)
+        body = islice(chain(sample[1:] if header else sample, rows), self.most)
         while chunk := list(islice(body, _CHUNK)):
             self._write(spool, chunk, places, fixed, moments, width=len(columns))
 
