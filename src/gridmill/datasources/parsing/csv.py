@@ -8,10 +8,11 @@ that breaks its rules is read once more with quotes as ordinary characters.
 
 import csv
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from gridmill.datasources.parsing.blocks import Irregular, Layout, spool_blocks
 from gridmill.datasources.parsing.dialect import (
     FIELD_LIMIT,
     guess_delimiter,
@@ -63,10 +64,6 @@ class _BrokenQuotes(Exception):
         self.message = message
 
 
-class _Irregular(Exception):
-    """The table needs the reading that looks at every record and knows its line."""
-
-
 class _CsvReader(Protocol):
     """What `csv.reader` returns, which has no public name."""
 
@@ -92,7 +89,7 @@ class _Reader:
         """Read the table, at first as a regular one, which needs no look at every record."""
         try:
             return self._read(spool_path, exactly=False)
-        except _Irregular:
+        except Irregular:
             return self._read(spool_path, exactly=True)
 
     def _read(self, spool_path: Path, *, exactly: bool) -> Parsed:
@@ -113,8 +110,12 @@ class _Reader:
                 rest = records if self._header else _prepend(first, records)
                 fitted = _fit_single(rest) if width == 1 else _fit(rest, width)
                 return _spool(spool_path, names, _cut(fitted))
-            chunks = _cut(reader if self._header else chain([top], reader))
-            return _spool(spool_path, names, _keep_regular(chunks, width))
+            layout = Layout(self._delimiter, width, self._quoting)
+            with Spool(spool_path, width) as spool:
+                if not self._header:
+                    spool.write_texts([top])
+                spool_blocks(file, layout, spool)
+                return _finish(spool, names)
 
     def _read_records(self, reader: _CsvReader) -> Iterator[tuple[int, list[str]]]:
         """Records with the line that each begins on."""
@@ -134,28 +135,17 @@ def _spool(spool_path: Path, names: list[str], chunks: Iterable[list[list[str]]]
     with Spool(spool_path, len(names)) as spool:
         for chunk in chunks:
             spool.write_texts(chunk)
-        types = spool.close()
-        columns = map(ParsedColumn, names, types)
-        return Parsed(tuple(columns), spool.rows)
+        return _finish(spool, names)
+
+
+def _finish(spool: Spool, names: list[str]) -> Parsed:
+    types = spool.close()
+    return Parsed(tuple(map(ParsedColumn, names, types)), spool.rows)
 
 
 def _cut(records: Iterator[list[str]]) -> Iterator[list[list[str]]]:
     while chunk := list(islice(records, _CHUNK)):
         yield chunk
-
-
-def _keep_regular(chunks: Iterator[list[list[str]]], width: int) -> Iterator[list[list[str]]]:
-    """Chunks in which every record is `width` fields; raises `_Irregular` at any other thing."""
-    try:
-        for chunk in chunks:
-            # A table of one column may have blank lines that are rows: the exact reading knows.
-            rows = [record for record in chunk if record] if width > 1 and [] in chunk else chunk
-            if not set(map(len, rows)) <= {width} or "\0" in "".join(chain.from_iterable(rows)):
-                raise _Irregular
-            if rows:
-                yield rows
-    except csv.Error:
-        raise _Irregular from None
 
 
 def _prepend(
