@@ -21,7 +21,7 @@ async def plan_rows(
 ) -> RowPlan:
     """Batches of `batch_size` rows over the cells of `targets`, counted in one pass on the server.
 
-    Very many batches become fewer: then they are of up to four times as many rows.
+    Very many batches become fewer: then they are of two, three or four times as many rows.
 
     The selection is every row; or `cells`, as `(row_no, column_no)`; or `row_nos`. With
     `only_empty` filled cells are not to be filled: rows without an empty one are in no batch,

@@ -4,7 +4,7 @@ from gridmill.datasets import service
 from tests.integration.datasets.conftest import World, column
 
 
-@pytest.mark.parametrize(("batch_size", "rows"), [(2, [3, 3, 3]), (1, [3, 3, 3]), (4, [4, 4, 1])])
+@pytest.mark.parametrize(("batch_size", "rows"), [(2, [4, 4, 1]), (1, [3, 3, 3]), (4, [4, 4, 1])])
 async def test_more_batches_than_many_become_larger_ones(
     world: World, monkeypatch: pytest.MonkeyPatch, batch_size: int, rows: list[int]
 ) -> None:

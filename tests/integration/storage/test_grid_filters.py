@@ -178,3 +178,17 @@ def test_a_filter_names_only_known_columns() -> None:
     for text in ('"name; --" = 1', "row_no > 0", "k1 = 'a'", "m is empty"):
         with pytest.raises(InvalidFilter):
             where(text)
+
+
+async def test_blank_is_what_python_calls_blank_whatever_the_first_character(
+    module_database: Database,
+) -> None:
+    # Every character up to the last blank one, alone and before others, and the ends of planes.
+    first = [chr(code) for code in range(1, 0x3002)] + ["\ufeff", "\uffff", "\U0010ffff"]
+    texts = [*first, *[one + " " for one in first], *[" " + one for one in first], "\x7f\x7f"]
+    with pytest.raises(Rollback):
+        async with module_database.transaction() as tx:
+            grid_no = await make_grid(tx, [(text,) for text in texts])
+            rows = await grids.read_rows(tx, grid_no, [1], where=where("name is empty"))
+            assert [row.values[0] for row in rows] == [text for text in texts if is_empty(text)]
+            raise Rollback

@@ -2,13 +2,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from psycopg import sql
+from psycopg import errors, sql
 
 from gridmill.kit.pages import PageQuery
 from gridmill.storage import grids
 from gridmill.storage.database import Database, Tx
 from gridmill.storage.grids import GridWrite, Journal
 from tests.support.grid_tables import (
+    Rollback,
     make_grid,
     page,
     where,
@@ -31,6 +32,27 @@ async def test_rows_keep_their_text_to_the_letter(module_database: Database) -> 
         rows = await grids.read_rows(tx, grid_no, [1])
     assert [row.values[0] for row in rows] == texts
     assert [row.row_no for row in rows] == list(range(1, len(texts) + 1))
+
+
+async def test_numbers_drawn_by_copies_have_no_gaps_and_a_filled_table_has_its_key(
+    module_database: Database,
+) -> None:
+    async with module_database.transaction() as tx:
+        grid_no = await make_grid(tx, [("a",), ("b",)])
+        await grids.copy_rows(tx, grid_no, 3, [("c", None, None)])
+    with pytest.raises(Rollback):
+        async with module_database.transaction() as tx:
+            await grids.copy_rows(tx, grid_no, 3, [("x", None, None)] * 5)
+            raise Rollback
+    async with module_database.transaction() as tx:
+        await grids.insert_rows(tx, grid_no, [1], [["d"]])
+        await grids.copy_rows(tx, grid_no, 3, [("e", None, None)])
+        rows = await grids.read_rows(tx, grid_no, [1])
+        assert [(row.row_no, row.values[0]) for row in rows] == list(enumerate("abcde", 1))
+    with pytest.raises(errors.UniqueViolation):
+        async with module_database.transaction() as tx:
+            statement = sql.SQL("INSERT INTO {} (row_no) VALUES (5)")
+            await tx.execute(statement.format(grids.table(grid_no)))
 
 
 async def test_a_table_of_many_dropped_columns_is_rebuilt_before_postgresql_refuses(

@@ -7,7 +7,7 @@ from encodings.aliases import aliases
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from gridmill.datasources.parsing.encodings import find_encoding, normalize_encoding
@@ -27,6 +27,7 @@ from tests.support.reading import NO_OPTIONS, fail, read
         ('a,b\n"x\ny","say ""hi"""\n', [["x\ny", 'say "hi"']]),
         ('a,b\n"x\r\ny",\\N\n', [["x\r\ny", "\\N"]]),
         ('a,b\n"\\.",tab\there\n\\.,\\\n', [["\\.", "tab\there"], ["\\.", "\\"]]),
+        ("a,b\n1,tab\there\n", [["1", "tab\there"]]),
         ("a,b\n1\n3,4\n", [["1", None], ["3", "4"]]),
         ("a,b\n1,2,,\n3,4\n", [["1", "2"], ["3", "4"]]),
         ("a,b\n\n1,2\n   \n3,4\n\n\n", [["1", "2"], ["3", "4"]]),
@@ -315,18 +316,42 @@ def test_old_encodings_are_recognised(tmp_path: Path, encoding: str, text: str) 
     assert text.encode(encoding).decode(find_encoding(path, None)) == text
 
 
+def _threes(*fields: str, ends: str) -> st.SearchStrategy[str]:
+    """Lines of three fields parted by commas."""
+    field = st.sampled_from([*fields, "", "a", "1", "é\u2028"])
+    line = st.builds("{},{},{}{}".format, field, field, field, st.sampled_from(ends.split("|")))
+    return st.lists(line, min_size=2, max_size=8).map("".join)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.text(alphabet='a1,"\n\r\0 \t\\', max_size=40), st.booleans())
+@given(
+    st.one_of(
+        st.text(alphabet='a1,"\n\r\0 \t\\', max_size=40),
+        _threes(ends="\n"),
+        _threes('"b;,c"', '""', '"b""c"', 'b"', ends="\n|\r\n"),
+        _threes('"b\n,c"', '"b\tc"', "\\N", "b\tc", ends="\n|\r\n|\r|\n\n"),
+        _threes('"b"c', '"', "b,", "\0", ends="\n|"),
+    ),
+    st.sampled_from(",;\t"),
+    st.builds(dict, header=st.booleans(), quoting=st.booleans()),
+    st.integers(1, 30),
+)
+# Two fields that look like three once the quotes are gone, or beside tabs for commas.
+@example('a,b,c\n"b,c",a\n', "\t", {"header": True, "quoting": True}, 30)
+@example("a,b,c\nb\tc,a\n", ",", {"header": True, "quoting": True}, 30)
 def test_a_regular_reading_gives_what_the_exact_one_gives(
-    tmp_path: Path, text: str, header: bool
+    tmp_path: Path, table: str, delimiter: str, layout: dict[str, bool], block: int
 ) -> None:
+    from gridmill.datasources.parsing import blocks
     from gridmill.datasources.parsing import csv as reading
 
     path, spool = tmp_path / "file", tmp_path / "rows"
-    path.write_bytes(text.encode())
-    reader = reading._Reader(path, "utf-8", ",", header=header)
-    try:
-        quick = reader._read(spool, exactly=False), spool.read_bytes()
-    except (reading._Irregular, reading._BrokenQuotes, ParseFailure):
-        return
+    path.write_bytes(table.replace(",", delimiter).encode())
+    reader = reading._Reader(path, "utf-8", delimiter, **layout)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "_BLOCK", block)
+        try:
+            quick = reader._read(spool, exactly=False), spool.read_bytes()
+        except (blocks.Irregular, reading._BrokenQuotes, ParseFailure):
+            return
     assert (reader._read(spool, exactly=True), spool.read_bytes()) == quick

@@ -7,12 +7,13 @@ that breaks its rules is read once more with quotes as ordinary characters.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from gridmill.datasources.parsing.blocks import Irregular, Layout, spool_blocks
 from gridmill.datasources.parsing.dialect import (
     FIELD_LIMIT,
     find_hint,
@@ -85,10 +86,6 @@ class _BrokenQuotes(Exception):
         self.message = message
 
 
-class _Irregular(Exception):
-    """The table needs the reading that looks at every record and knows its line."""
-
-
 class _CsvReader(Protocol):
     """What `csv.reader` returns, which has no public name."""
 
@@ -113,11 +110,16 @@ class _Reader:
     quoting: bool = True
 
     def read_into(self, spool_path: Path) -> Parsed:
-        """Read the table, at first as a regular one, which needs no look at every record."""
-        try:
-            return self._read(spool_path, exactly=False)
-        except _Irregular:
-            return self._read(spool_path, exactly=True)
+        """Read the table, at first as a regular one, which needs no look at every record.
+
+        Of a table of which few rows are wanted, every record is looked at.
+        """
+        if self.most is None:
+            try:
+                return self._read(spool_path, exactly=False)
+            except Irregular:
+                pass
+        return self._read(spool_path, exactly=True)
 
     def _read(self, spool_path: Path, *, exactly: bool) -> Parsed:
         csv.field_size_limit(FIELD_LIMIT)
@@ -135,25 +137,19 @@ class _Reader:
             _check_nul(first)
             width = len(top)
             names = make_names(top if self.header else [""] * width)
-            if exactly:
-                rest = records if self.header else _prepend(first, records)
-                fitted = _fit_single(rest) if width == 1 else _fit(rest, width)
-                return self._spool(spool_path, names, _cut(fitted))
-            chunks = _cut(reader if self.header else chain([top], reader))
-            return self._spool(spool_path, names, _keep_regular(chunks, width))
-
-    def _spool(
-        self, spool_path: Path, names: list[str], chunks: Iterable[list[list[str]]]
-    ) -> Parsed:
-        with Spool(spool_path, len(names)) as spool:
-            for chunk in chunks:
-                spool.write_texts(chunk if self.most is None else chunk[: self.most - spool.rows])
-                if spool.rows == self.most:
-                    break
-            types = spool.close()
-            columns = map(ParsedColumn, names, types)
-            dialect = Dialect(delimiter=self.delimiter, header=self.header)
-            return Parsed(tuple(columns), spool.rows, dialect=dialect)
+            with Spool(spool_path, width) as spool:
+                if exactly:
+                    rest = records if self.header else _prepend(first, records)
+                    fitted = _fit_single(rest) if width == 1 else _fit(rest, width)
+                    for chunk in _cut(islice(fitted, self.most)):
+                        spool.write_texts(chunk)
+                else:
+                    if not self.header:
+                        spool.write_texts([top])
+                    spool_blocks(file, Layout(self.delimiter, width, self.quoting), spool)
+                columns = map(ParsedColumn, names, spool.close())
+                dialect = Dialect(delimiter=self.delimiter, header=self.header)
+                return Parsed(tuple(columns), spool.rows, dialect=dialect)
 
     def _read_records(self, reader: _CsvReader) -> Iterator[tuple[int, list[str]]]:
         """Records with the line that each begins on."""
@@ -173,20 +169,6 @@ class _Reader:
 def _cut(records: Iterator[list[str]]) -> Iterator[list[list[str]]]:
     while chunk := list(islice(records, _CHUNK)):
         yield chunk
-
-
-def _keep_regular(chunks: Iterator[list[list[str]]], width: int) -> Iterator[list[list[str]]]:
-    """Chunks in which every record is `width` fields; raises `_Irregular` at any other thing."""
-    try:
-        for chunk in chunks:
-            # A table of one column may have blank lines that are rows: the exact reading knows.
-            rows = [record for record in chunk if record] if width > 1 and [] in chunk else chunk
-            if not set(map(len, rows)) <= {width} or "\0" in "".join(chain.from_iterable(rows)):
-                raise _Irregular
-            if rows:
-                yield rows
-    except csv.Error:
-        raise _Irregular from None
 
 
 def _prepend(

@@ -20,6 +20,7 @@ from gridmill.kit.values import DataType, TypeInference
 
 _NULL = "\\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
+_BREAKING = re.compile(r"[\\\n\r]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _ESCAPED = re.compile(r"\\(.)")
 _MEANINGS = {"t": "\t", "n": "\n", "r": "\r"}
@@ -54,24 +55,28 @@ class Spool:
 
     def write_texts(self, rows: Sequence[Sequence[str]]) -> None:
         """Append rows where the empty text is an empty cell; all of them as wide as the spool."""
-        self._count(len(rows))
+        if not rows:
+            return
         width = len(self._inference)
-        whole = "\n".join(["\t".join(row) for row in rows])
+        text = "\n".join(["\t".join(row) for row in rows])
         clean = (
-            "\\" not in whole
-            and "\r" not in whole
-            and whole.count("\n") == len(rows) - 1
-            and whole.count("\t") == (width - 1) * len(rows)
+            "\\" not in text
+            and "\r" not in text
+            and text.count("\n") == len(rows) - 1
+            and text.count("\t") == (width - 1) * len(rows)
         )
-        if clean:
-            self._file.write(_mark_empty(whole))
-        else:
-            lines = [
-                "\t".join([cell.translate(_ESCAPES) if cell else _NULL for cell in row])
-                for row in rows
-            ]
-            self._file.write("\n".join([*lines, ""]))
-        for inference, column in zip(self._inference, zip(*rows, strict=True), strict=True):
+        self.write_lines(
+            text if clean else "\n".join(map(_escape, rows)), list(zip(*rows, strict=True))
+        )
+
+    def write_lines(self, text: str, columns: Sequence[Sequence[str]]) -> None:
+        """Append rows that are lines already, cells parted by tabs and none in need of an escape.
+
+        The empty text is an empty cell; `columns` are the same cells by column.
+        """
+        self._count(len(columns[0]))
+        self._file.write(f"{text}\n" if all(map(all, columns)) else _mark_empty(text))
+        for inference, column in zip(self._inference, columns, strict=True):
             inference.add_all(column)
 
     def write_cells(self, rows: Sequence[Sequence[str | None]]) -> None:
@@ -135,6 +140,13 @@ def read_rows(path: Path, most: int) -> Iterator[list[str | None]]:
 
 def _unescape(escaped: re.Match[str]) -> str:
     return _MEANINGS.get(escaped[1], escaped[1])
+
+
+def _escape(row: Sequence[str]) -> str:
+    line = "\t".join(row)
+    if line.count("\t") < len(row) and not _BREAKING.search(line):
+        return line
+    return "\t".join([cell.translate(_ESCAPES) for cell in row])
 
 
 def _mark_empty(whole: str) -> str:
