@@ -7,6 +7,7 @@ sensible and three thousand speak for themselves.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,19 +116,44 @@ def log_odds(share: float) -> float:
     return float(np.log(share / (1 - share)))
 
 
+@dataclass(frozen=True, slots=True)
+class FewRows:
+    """What a score and the hits of a handful of left-out rows are worth together.
+
+    log-odds(confidence) = score · log-odds(score) + hits · log-odds((right + 1) / (rows + 3))
+    + offset.
+    """
+
+    score: float
+    hits: float
+    offset: float
+
+    def draw_line(self, right: Matrix) -> tuple[float, float]:
+        """Slope and offset in the score's log-odds, given which left-out rows were right (0 or 1)."""
+        share = (float(right.sum()) + 1.0) / (len(right) + 3.0)
+        return self.score, self.hits * log_odds(share) + self.offset
+
+
+FEW_VALUES = FewRows(score=0.45, hits=0.53, offset=-0.55)
+"""Of values that repeat or stand in the row: a logistic regression over the twelve tables of
+decision 28, each with the same weight."""
+
+
 class Calibration:
     """Turns the blend's score into the share of left-out rows with such a score that were right.
 
-    Few rows move the score's log-odds by a slope and an offset (Platt's scaling) under a Gaussian
-    prior that expects a score from n rows to be too sure by a slope of n / (n + 8). From `_BINNED_ROWS` rows on:
-    bins of equal numbers of rows, each pulled towards the overall share by `_PULL` rows, made
+    With `few`, fewer than `MIN_CALIBRATION` rows are not fitted to at all: the line's coefficients
+    are those of other tables, and the column's own rows speak by how many of them were right.
+    Otherwise few rows move the score's log-odds by a slope and an offset (Platt's scaling) under a Gaussian
+    prior that expects a score from n rows to be too sure by a slope of n / (n + 8). From
+    `_BINNED_ROWS` rows on: bins of equal numbers of rows, each pulled towards the overall share by `_PULL` rows, made
     monotone (pool adjacent violators), joined by straight lines. Both fall to 0 under the lowest
-    score (or bin) of the left-out rows. And never above (right + 1) / (rows + 3) of the left-out rows that scored at least so high
-    (a Beta(1, 2) prior: a perfect score over few rows proves little, the more so as the experts
-    were chosen on the same rows).
+    score (or bin) of the left-out rows. And never above (right + 1) / (rows + 3) of the left-out
+    rows that scored at least so high (a Beta(1, 2) prior: a perfect score over few rows proves
+    little, the more so as the experts were chosen on the same rows).
     """
 
-    def __init__(self, scores: Matrix, right: Matrix) -> None:
+    def __init__(self, scores: Matrix, right: Matrix, few: FewRows | None = None) -> None:
         order = np.argsort(-scores, kind="stable")
         self._descending = scores[order]
         hits = np.concatenate([[0.0], np.cumsum(right[order])])
@@ -137,7 +163,10 @@ class Calibration:
         self.accuracy = float(right.mean()) if len(right) else 0.0
         self.rows = len(scores)
         self._centres, self._shares = np.zeros(0), np.zeros(0)
-        self._slope, self._offset = _fit_line(_to_log_odds(scores), right)
+        if few is not None and self.rows < MIN_CALIBRATION:
+            self._slope, self._offset = few.draw_line(right)
+        else:
+            self._slope, self._offset = _fit_line(_to_log_odds(scores), right)
         if self.rows >= _BINNED_ROWS:
             self._centres, self._shares = _fit_bins(scores, right)
 
