@@ -128,10 +128,12 @@ class LearnerFiller:
             answer = await self._ask(question, None)
             if answer.needs_table:
                 training = await batch.load_training()
+                verdicts = await batch.load_verdicts()
                 table = Table(
                     names,
                     tuple(row.row_id for row in training),
                     tuple(_read_row(names, row.values, set()) for row in training),
+                    tuple(verdicts),
                 )
                 answer = await self._ask(question, table)
         except (ProcessTimedOut, ProcessDied, MemoryError) as error:
@@ -180,6 +182,10 @@ def _judge(
                 "place's state or country in a column of its own, or configure a model."
             )
             cell = fail_cell(state.row, column, CellError("MODEL_REQUIRED", message))
+            return replace(cell, factors=said.factors)
+        if said.factors.get("rejectedBefore"):
+            message = "The likeliest value is one that a person has rejected here."
+            cell = fail_cell(state.row, column, CellError("NOT_CONFIDENT", message))
             return replace(cell, factors=said.factors)
         message = "The filled rows do not tell which value belongs here."
         return fail_cell(state.row, column, CellError("NOT_CONFIDENT", message))

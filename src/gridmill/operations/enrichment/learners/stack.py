@@ -77,7 +77,7 @@ class Blend:
         penalty = np.eye(len(weights)) * _PRIOR_PRECISION
         loss = _measure_loss(weights, vectors, right)
         for _ in range(_STEPS):
-            chance = _squash(vectors @ weights)
+            chance = squash(vectors @ weights)
             gradient = vectors.T @ (right - chance) - penalty @ (weights - _PRIOR_WEIGHTS)
             spread = np.maximum(chance * (1 - chance), 1e-6)
             curvature = (vectors * spread[:, None]).T @ vectors + penalty
@@ -95,10 +95,11 @@ class Blend:
 
     def score(self, vectors: Matrix) -> Matrix:
         """The probability of each candidate."""
-        return _squash(vectors @ self.weights)
+        return squash(vectors @ self.weights)
 
 
-def _squash(scores: Matrix) -> Matrix:
+def squash(scores: Matrix) -> Matrix:
+    """Shares of log-odds."""
     return 1.0 / (1.0 + np.exp(-np.clip(scores, -30, 30)))
 
 
@@ -166,7 +167,9 @@ class Calibration:
         if few is not None and self.rows < MIN_CALIBRATION:
             self._slope, self._offset = few.draw_line(right)
         else:
-            self._slope, self._offset = _fit_line(_to_log_odds(scores), right)
+            self._slope, self._offset = fit_line(
+                to_log_odds(scores), right, self.rows / (self.rows + _DOUBTED_ROWS)
+            )
         if self.rows >= _BINNED_ROWS:
             self._centres, self._shares = _fit_bins(scores, right)
 
@@ -174,7 +177,7 @@ class Calibration:
         """Confidences for the blend's scores."""
         scores = np.asarray(scores, dtype=np.float64)
         at_least = np.searchsorted(-self._descending, -scores, side="right")
-        confidence = _squash(self._slope * _to_log_odds(scores) + self._offset)
+        confidence = squash(self._slope * to_log_odds(scores) + self._offset)
         lowest = float(self._descending[-1]) if self.rows else 0.0
         if len(self._centres):
             lowest = float(self._centres[0])
@@ -184,18 +187,22 @@ class Calibration:
         return np.minimum(confidence, self._bounds[at_least])
 
 
-def _to_log_odds(shares: Matrix) -> Matrix:
+def to_log_odds(shares: Matrix) -> Matrix:
+    """Log-odds of shares, kept within ±6."""
     kept = np.clip(shares, 0.0025, 0.9975)
     return np.log(kept / (1 - kept))
 
 
-def _fit_line(log_odds: Matrix, right: Matrix) -> tuple[float, float]:
-    """Slope and offset that make the log-odds likeliest, under the Gaussian prior."""
-    start = np.array([len(right) / (len(right) + _DOUBTED_ROWS), 0.0])
+def fit_line(log_odds: Matrix, right: Matrix, slope: float) -> tuple[float, float]:
+    """Slope and offset that make what came of the log-odds (0 or 1 each) likeliest.
+
+    A Gaussian prior expects this slope and no offset.
+    """
+    start = np.array([slope, 0.0])
     line = start.copy()
     design = np.column_stack([log_odds, np.ones(len(log_odds))])
     for _ in range(_STEPS):
-        chance = _squash(design @ line)
+        chance = squash(design @ line)
         gradient = design.T @ (right - chance) - _LINE_PRECISION * (line - start)
         spread = chance * (1 - chance) + 1e-4
         curvature = (design * spread[:, None]).T @ design + np.diag(_LINE_PRECISION)
