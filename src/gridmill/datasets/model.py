@@ -269,6 +269,21 @@ class FilledRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """A person's word on a `value` that a task wrote, with the `metadata` it then had.
+
+    `truth` is what stands there after it: the same value (approved), another one (edited), or
+    `None` (rejected or emptied).
+    """
+
+    row_no: int
+    column_no: int
+    value: str
+    truth: str | None
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetLimits:
     """What an operator allows; `None` is no limit. `rows`: in all datasets of a workspace."""
 

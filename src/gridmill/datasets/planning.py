@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gridmill.datasets.model import Column, Dataset, FilledRow, Row, RowPlan
+from gridmill.datasets.model import Column, Dataset, FilledRow, Row, RowPlan, Verdict
 from gridmill.datasets.repository import learning
 from gridmill.datasets.repository import planning as repository
 from gridmill.datasets.rows import read_rows
@@ -70,6 +70,13 @@ async def read_filled(
         for row_no in chosen
         if row_no in by_number
     ]
+
+
+async def read_verdicts(
+    tx: Tx, dataset: Dataset, targets: Sequence[Column], *, limit: int
+) -> list[Verdict]:
+    """The newest `limit` words of people on values that tasks wrote into the targets."""
+    return await learning.list_verdicts(tx, dataset, targets, limit) if targets else []
 
 
 def _hide_unknown(row: Row, targets: set[int]) -> Row:

@@ -37,7 +37,7 @@ from gridmill.datasets.locking import (
     lock_for_task,
     unlock_after_task,
 )
-from gridmill.datasets.planning import plan_rows, read_filled
+from gridmill.datasets.planning import plan_rows, read_filled, read_verdicts
 from gridmill.datasets.rows import (
     check_quota,
     delete_row,
@@ -86,6 +86,7 @@ __all__ = [
     "read_data",
     "read_filled",
     "read_rows",
+    "read_verdicts",
     "reset_task_type",
     "resolve_cells",
     "resolve_columns",

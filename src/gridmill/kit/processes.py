@@ -144,6 +144,11 @@ class ProcessPool:
             raise cast("BaseException", result)
         return cast("Result", result)
 
+    @property
+    def size(self) -> int:
+        """How many children there may be at once."""
+        return len(self._slots)
+
     def list_children(self) -> list[int]:
         """Return the process ids of the children that run now."""
         children = [slot.child for slot in self._slots]

@@ -71,12 +71,36 @@ class ExampleRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """A person's word on a `value` that a task wrote into the column named `column`.
+
+    `truth` is the value that the person left there, `None` after a rejection. `confidence` and
+    `method` (of `confidenceFactors`) are those that it was written with. `asked_for` is true when
+    the cell waited for review: there a person decides either way, while of the other cells only
+    the wrong ones are touched.
+    """
+
+    row_id: str
+    column: str
+    value: str
+    truth: str | None
+    confidence: float
+    method: str
+    asked_for: bool
+
+
+async def _bring_no_verdicts() -> Sequence[Verdict]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Rows of one task to be filled together.
 
     `columns` are all columns of the dataset in order, `examples` were chosen once for the whole
     task, `load_training` brings the dataset's filled rows (bounded, none written by this task);
-    call it only when nothing fitted is at hand. With `refresh` answers stored before `asked_at`
+    call it only when nothing fitted is at hand. So does `load_verdicts` with what people said of
+    values written before. With `refresh` answers stored before `asked_at`
     (the task's creation) do not count.
     """
 
@@ -92,6 +116,7 @@ class Batch:
     asked_at: datetime | None = None
     model: str | None = None
     budget: Budget | None = None
+    load_verdicts: Callable[[], Awaitable[Sequence[Verdict]]] = _bring_no_verdicts
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ repeated or late, a batch is written once or not at all.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import structlog
@@ -23,6 +24,7 @@ from gridmill.operations.model import (
     CellOutcome,
     ExampleRow,
     RowInput,
+    Verdict,
 )
 from gridmill.providers.llm.errors import ProviderRefused
 from gridmill.providers.llm.model import Usage
@@ -44,9 +46,10 @@ from gridmill.tasks.repository import batches as batch_rows
 from gridmill.tasks.repository import ends
 from gridmill.tasks.repository import tasks as repository
 from gridmill.tasks.repository.batches import BatchRange, Claimed
-from gridmill.tasks.setup import Setup, make_batch, make_setup, to_examples
+from gridmill.tasks.setup import Setup, make_batch, make_setup, to_examples, to_verdicts
 
 TRAINING_ROWS = 5_000
+VERDICTS = 2_000
 _SETUPS = 32
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -140,7 +143,8 @@ class BatchRunner:
                 cells += refuse_cells(part, _unavailable(task_type))
                 continue
             loader = _TrainingLoader(self._database, setup, numbers)
-            outcome = await operation.run(make_batch(setup, part, loader, budget))
+            batch = make_batch(setup, part, loader, budget)
+            outcome = await operation.run(replace(batch, load_verdicts=loader.load_verdicts))
             found = match_outcomes(part, outcome.cells, _internal_error())
             cells += found
             usage += outcome.usage
@@ -210,6 +214,14 @@ class _TrainingLoader:
                 tx, setup.dataset, setup.columns, fill, limit=TRAINING_ROWS
             )
         return to_examples(setup.dataset, setup.columns, found)
+
+    async def load_verdicts(self) -> Sequence[Verdict]:
+        """`Batch.load_verdicts`: what people said of values that tasks wrote."""
+        setup = self._setup
+        fill = [column for column in setup.fill if column.column_no in self._numbers]
+        async with self._database.transaction(read_only=True) as tx:
+            found = await datasets.read_verdicts(tx, setup.dataset, fill, limit=VERDICTS)
+        return to_verdicts(setup.dataset, setup.columns, found)
 
 
 async def load_setup(tx: Tx, task_id: UUID) -> Setup | None:

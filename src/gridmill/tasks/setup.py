@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gridmill.datasets import model as grids
 from gridmill.datasets.model import Column, Dataset, FilledRow, TaskType
 from gridmill.kit.ids import encode_row
-from gridmill.operations.model import Batch, ColumnSpec, ExampleRow, RowInput
+from gridmill.operations.model import Batch, ColumnSpec, ExampleRow, RowInput, Verdict
 from gridmill.providers.llm.budget import Budget
 from gridmill.providers.llm.model import Usage
 from gridmill.tasks.model import Task
@@ -134,6 +135,32 @@ def to_examples(
         )
         for found in rows
     ]
+
+
+def to_verdicts(
+    dataset: Dataset, columns: Sequence[Column], found: Sequence[grids.Verdict]
+) -> list[Verdict]:
+    """Words of people as operations see them; those on values without a confidence left out."""
+    name_of = {column.column_no: column.name for column in columns}
+    told: list[Verdict] = []
+    for one in found:
+        confidence = one.metadata.get("confidence")
+        factors: Mapping[str, Any] = one.metadata.get("confidenceFactors") or {}
+        if one.column_no not in name_of or confidence is None or "method" not in factors:
+            continue
+        told.append(
+            Verdict(
+                row_id=encode_row(dataset.key, one.row_no),
+                column=name_of[one.column_no],
+                value=one.value,
+                truth=one.truth,
+                confidence=float(confidence),
+                method=str(factors["method"]),
+                asked_for=one.metadata["status"] == "needs_review"
+                or bool(one.metadata.get("approved")),
+            )
+        )
+    return told
 
 
 def dump_examples(examples: Sequence[ExampleRow]) -> list[dict[str, Any]]:

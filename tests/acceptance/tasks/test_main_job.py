@@ -113,6 +113,36 @@ async def test_a_person_reads_the_stream_corrects_reviews_and_takes_the_table_al
     assert filled > len(truth) * 0.8
 
 
+async def test_what_a_person_approved_and_rejected_tells_in_the_next_run(
+    client: httpx2.AsyncClient,
+) -> None:
+    text, _ = hide_species()
+    strict = SPECIES | {"metadata": {"prompt": "The species", "confidence": 1.0}}
+    dataset = await make_dataset(client, text, [strict])
+    path = f"/datasets/{dataset['datasetId']}"
+    species = [column_id(dataset, "species")]
+    await end_of(client, await start_bulk(client, dataset, columnIds=species))
+    waiting = [row[0] for row in (await read_grid(client, dataset, status="needs_review"))["data"]]
+    refused, approved = waiting[0], waiting[1:]
+    for action, cells in (("reject", [refused]), ("approve", approved)):
+        chosen = {"action": action, "cellIds": [cell["cellId"] for cell in cells]}
+        await ask(client, "POST", f"{path}/cells/review", json=chosen)
+    known = (await read_grid(client, dataset))["data"][0][0]
+    await ask(client, "PATCH", f"{path}/cells/{known['cellId']}", json={"value": None})
+
+    await end_of(client, await start_bulk(client, dataset, columnIds=species))
+    again = await ask(client, "GET", f"{path}/cells/{refused['cellId']}")
+    assert again["value"] is None
+    assert again["metadata"]["error"]["code"] == "NOT_CONFIDENT"
+    assert again["metadata"]["confidenceFactors"]["rejectedBefore"] is True
+    filled = await ask(client, "GET", f"{path}/cells/{known['cellId']}")
+    assert filled["value"] == known["value"]
+    assert filled["metadata"]["confidenceFactors"]["verdicts"] == {
+        "approved": len(approved),
+        "rejected": 1,
+    }
+
+
 async def test_a_run_is_undone_as_a_whole(client: httpx2.AsyncClient) -> None:
     text, truth = hide_species()
     dataset = await make_dataset(client, text, [SPECIES])

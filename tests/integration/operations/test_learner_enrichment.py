@@ -113,6 +113,39 @@ async def test_training_rows_are_loaded_once_a_task_and_again_after_the_process_
     assert repeated == again
 
 
+async def test_columns_are_fitted_in_several_processes_from_rows_that_are_loaded_once(
+    pool: ProcessPool,
+) -> None:
+    columns = [column(1, "City"), *(column(n, f"Copy {n}") for n in range(2, 8))]
+    training = [
+        ExampleRow(row.row_no, row.row_id, {c.name: row.values["City"] for c in columns})
+        for row in make_training(30)
+    ]
+    targets = list(range(2, 8))
+    loads = 0
+
+    async def load() -> Sequence[ExampleRow]:
+        nonlocal loads
+        loads += 1
+        return training
+
+    batch = batch_of(columns, rows_of([{"City": "Oulu"}, {"City": "Bergen"}], targets))
+    object.__setattr__(batch, "load_training", load)
+    several = ProcessPool(3, memory_bytes=4 * 2**30)
+    try:
+        found = await Enrichment(None, several).run(batch)
+        children = several.list_children()
+        assert len(children) == 3
+        assert loads == 1
+        again = await Enrichment(None, several).run(batch)
+        assert several.list_children() == children
+        assert loads == 1  # every fit is still held by the child that made it
+    finally:
+        await several.close()
+    assert found == again == await Enrichment(None, pool).run(batch)
+    assert {cell.value for cell in found.cells} == {"Oulu", "Bergen"}
+
+
 async def test_no_rows_and_no_columns_are_no_trouble(pool: ProcessPool) -> None:
     enrichment = Enrichment(None, pool)
     assert (await enrichment.run(batch_of(COLUMNS, []))).cells == []

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gridmill.kit.values import DataType, ValueRules
 from gridmill.operations.enrichment.confidence import FLOOR
@@ -12,7 +14,11 @@ from gridmill.operations.enrichment.learners import categories
 from gridmill.operations.enrichment.learners.exchange import Prediction, Row, Table, Target
 from gridmill.operations.enrichment.learners.fitting import fit
 from gridmill.operations.enrichment.learners.meaning import count_affordable
-from gridmill.operations.enrichment.learners.stack import Calibration
+from gridmill.operations.enrichment.learners.stack import (
+    FEW_VALUES,
+    MIN_CALIBRATION,
+    Calibration,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -184,6 +190,37 @@ def test_calibration_is_humble_with_few_rows_and_falls_with_the_score() -> None:
         said = calibration.apply(np.array([0.05, 0.5, 0.99]))
         assert said[0] < said[1] <= said[2] < most
         assert said[0] < 0.3
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 0.99), st.booleans()), min_size=1, max_size=29),
+    st.floats(0.01, 0.99),
+)
+def test_few_left_out_rows_bound_what_a_score_is_worth_and_each_hit_adds_to_it(
+    rows: list[tuple[float, bool]], score: float
+) -> None:
+    assert len(rows) < MIN_CALIBRATION
+    scores = np.array([said for said, _ in rows])
+    right = np.array([float(hit) for _, hit in rows])
+    found = Calibration(scores, right, FEW_VALUES).apply(np.array([score * 0.9, score]))
+    assert 0.0 <= found[0] <= found[1] <= (right.sum() + 1) / (right.sum() + 3)
+    for place in np.flatnonzero(right == 0).tolist():
+        better = right.copy()
+        better[place] = 1.0
+        more = Calibration(scores, better, FEW_VALUES).apply(np.array([score]))
+        assert more[0] >= found[1]
+
+
+@pytest.mark.parametrize(("count", "least"), [(5, 0.6), (10, 0.75), (20, 0.85)])
+def test_a_column_that_another_one_determines_is_given_from_a_handful_of_rows(
+    count: int, least: float
+) -> None:
+    clubs = {"Oulu": "north", "Turku": "south"}
+    cities = ["Oulu", "Turku"] * count
+    rows: list[Row] = [(city, f"p{n}", clubs[city]) for n, city in enumerate(cities[:count])]
+    found = learn(("City", "Name", "Club"), rows, [(city, "new", None) for city in clubs])
+    assert [p.value for p in found] == list(clubs.values())
+    assert all(p.confidence >= least for p in found)
 
 
 def test_calibration_follows_left_out_rows_that_contradict_the_score() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg import sql
 
-from gridmill.datasets.model import Column, Dataset
+from gridmill.datasets.model import Column, Dataset, Verdict
 from gridmill.storage.database import Tx
 from gridmill.storage.grids import column, is_empty, table
 
@@ -62,6 +62,30 @@ async def list_vouched(
     for row_no, numbers in await _list_inserted(tx, dataset, targets, limit):
         found.setdefault(row_no, set()).update(numbers)
     return found
+
+
+async def list_verdicts(
+    tx: Tx, dataset: Dataset, targets: Sequence[Column], limit: int
+) -> list[Verdict]:
+    """What people said of values that tasks wrote, the newest `limit`; of each value the last word.
+
+    What a rejection put back says nothing of what is right: it has no truth.
+    """
+    number_of = {target.physical: target.column_no for target in targets}
+    cursor = await tx.execute(
+        "SELECT row_no, physical, previous_value, CASE WHEN action <> 'reject' THEN value END, "
+        "previous_metadata FROM cell_history WHERE kind = 'user' "
+        "AND action IN ('write', 'approve', 'reject') AND dataset_id = %s "
+        "AND physical = ANY(%s) AND previous_value IS NOT NULL "
+        "AND previous_metadata ->> 'status' IN ('ok', 'needs_review') "
+        "ORDER BY history_id DESC LIMIT %s",
+        [dataset.dataset_id, list(number_of), limit],
+    )
+    last: dict[tuple[int, int, str], Verdict] = {}
+    for row_no, physical, value, truth, metadata in await cursor.fetchall():
+        said = Verdict(row_no, number_of[physical], value, truth, metadata)
+        last.setdefault((row_no, physical, value), said)
+    return list(last.values())
 
 
 async def _list_inserted(

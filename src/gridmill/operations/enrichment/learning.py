@@ -1,5 +1,6 @@
 """Filling cells without a model: the worker process learns from the dataset and predicts."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,6 +42,29 @@ _TOO_MUCH = (
 )
 
 
+class _Lessons:
+    """What a batch's columns are learnt from: loaded when first needed, once for all of them."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.names = tuple(column.name for column in batch.columns)
+        self._table: Table | None = None
+        self._loading = asyncio.Lock()
+
+    async def load(self) -> Table:
+        """The batch's training rows and verdicts."""
+        async with self._loading:
+            if self._table is None:
+                training = await self.batch.load_training()
+                self._table = Table(
+                    self.names,
+                    tuple(row.row_id for row in training),
+                    tuple(_read_row(self.names, row.values, set()) for row in training),
+                    tuple(await self.batch.load_verdicts()),
+                )
+            return self._table
+
+
 class LearnerFiller:
     """Fills columns by what the dataset's own rows teach."""
 
@@ -54,7 +78,9 @@ class LearnerFiller:
     ) -> Asked:
         """Fill `columns` (of one stage) in all rows that wait for them."""
         asked = Asked()
-        names = tuple(column.name for column in batch.columns)
+        lessons = _Lessons(batch)
+        names = lessons.names
+        await self._warm_up(lessons, columns, states)
         hidden = {state.row.row_no: _list_hidden(batch, state) for state in states}
         for column in columns:
             waiting = [state for state in states if column.number in state.waiting]
@@ -62,7 +88,7 @@ class LearnerFiller:
                 continue
             rows = [_read_row(names, state.values, hidden[state.row.row_no]) for state in waiting]
             ids = [state.row.row_id for state in waiting]
-            answer = await self._predict(batch, column, names, ids, rows)
+            answer = await self._predict(lessons, column, ids, rows)
             for state, said in zip(waiting, answer.spread(len(waiting)), strict=True):
                 cell = _judge(state, column, said, answer.reason)
                 asked.cells.append(cell)
@@ -81,7 +107,6 @@ class LearnerFiller:
         asked for. What the learners leave is harder than the rest, the more so the more they know:
         a layer after them is measured on that.
         """
-        names = tuple(other.name for other in batch.columns)
         step = 4 if len(known) >= _MANY else 2
         taught = [row for place, row in enumerate(known) if place % step]
         asked = known[::step][:_MOST_LEFT_OUT]
@@ -91,12 +116,10 @@ class LearnerFiller:
         async def load() -> Sequence[ExampleRow]:
             return taught
 
-        rest = replace(batch, load_training=load)
-        rows = [_read_row(names, row.values, {column.name}) for row in asked]
+        rest = _Lessons(replace(batch, load_training=load))
+        rows = [_read_row(rest.names, row.values, {column.name}) for row in asked]
         ids = [row.row_id for row in asked]
-        answer = await self._predict(
-            rest, column, names, ids, rows, part=f" measured {column.number}"
-        )
+        answer = await self._predict(rest, column, ids, rows, part=f" measured {column.number}")
         threshold = DEFAULT_THRESHOLD if column.threshold is None else column.threshold
         empty: list[ExampleRow] = []
         unsure: list[ExampleRow] = []
@@ -107,18 +130,28 @@ class LearnerFiller:
                 unsure.append(row)
         return empty, unsure
 
+    async def _warm_up(
+        self, lessons: _Lessons, columns: Sequence[ColumnSpec], states: Sequence[RowState]
+    ) -> None:
+        """Fit columns in several children at once, as they are filled one after the other."""
+        wanted = [c for c in columns if any(c.number in state.waiting for state in states)]
+        if len(wanted) < 2 or self._processes.size < 2:
+            return
+        fits = (self._predict(lessons, column, (), ()) for column in wanted)
+        # What fails here fails again when the column is filled, and is judged there.
+        await asyncio.gather(*fits, return_exceptions=True)
+
     async def _predict(
         self,
-        batch: Batch,
+        lessons: _Lessons,
         column: ColumnSpec,
-        names: tuple[str, ...],
         ids: Sequence[str],
         rows: Sequence[Row],
         *,
         part: str = "",
     ) -> Answer:
         """Ask the child; it is given the training rows only when it does not hold them yet."""
-        key = f"{batch.task_id}{part}"
+        key = f"{lessons.batch.task_id}{part}"
         about = " ".join(filter(None, (column.name, column.description, column.prompt)))
         target = Target(column.name, column.rules, about)
         question = Question(key, self._seed, target, tuple(ids), tuple(rows))
@@ -127,13 +160,7 @@ class LearnerFiller:
         try:
             answer = await self._ask(question, None)
             if answer.needs_table:
-                training = await batch.load_training()
-                table = Table(
-                    names,
-                    tuple(row.row_id for row in training),
-                    tuple(_read_row(names, row.values, set()) for row in training),
-                )
-                answer = await self._ask(question, table)
+                answer = await self._ask(question, await lessons.load())
         except (ProcessTimedOut, ProcessDied, MemoryError) as error:
             if isinstance(error, ProcessDied) and not error.cpu_limit_reached:
                 raise  # Killed by someone else: the job's next attempt may be luckier.
@@ -147,7 +174,7 @@ class LearnerFiller:
             table,
             seconds=MAX_SECONDS,
             cpu_seconds=MAX_CPU_SECONDS,
-            key=question.key,
+            key=f"{question.key} {question.target.name}",
         )
 
     def _refuse(self, key: str, target: Target) -> Answer:
@@ -180,6 +207,10 @@ def _judge(
                 "place's state or country in a column of its own, or configure a model."
             )
             cell = fail_cell(state.row, column, CellError("MODEL_REQUIRED", message))
+            return replace(cell, factors=said.factors)
+        if said.factors.get("rejectedBefore"):
+            message = "The likeliest value is one that a person has rejected here."
+            cell = fail_cell(state.row, column, CellError("NOT_CONFIDENT", message))
             return replace(cell, factors=said.factors)
         message = "The filled rows do not tell which value belongs here."
         return fail_cell(state.row, column, CellError("NOT_CONFIDENT", message))

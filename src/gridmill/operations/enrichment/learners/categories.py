@@ -28,6 +28,7 @@ from gridmill.operations.enrichment.learners.opinions import (
 )
 from gridmill.operations.enrichment.learners.samples import Samples, normalise
 from gridmill.operations.enrichment.learners.stack import (
+    FEW_VALUES,
     MIN_CALIBRATION,
     Blend,
     Calibration,
@@ -123,7 +124,7 @@ class CategoryLearner:
         best = [int(np.argmax(score)) if len(score) else -1 for score in scores]
         top = np.array([s[b] if b >= 0 else 0.0 for s, b in zip(scores, best, strict=True)])
         hits = np.array([r[b] if b >= 0 else 0.0 for r, b in zip(right, best, strict=True)])
-        calibration = Calibration(top, hits)
+        calibration = Calibration(top, hits, FEW_VALUES)
         confidences = calibration.apply(top).tolist()
         answers = {
             index: (candidates.labels[b], confidence)

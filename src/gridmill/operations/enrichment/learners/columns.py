@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from gridmill.operations.enrichment.learners.exchange import Row
 from gridmill.operations.enrichment.learners.samples import Samples, normalise
 
+DAY_SECONDS = 86_400
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_CODES = 120
 _MAX_COLUMNS = 60
 _SEEN_ROWS = 2_000
@@ -29,9 +32,20 @@ def read_number(text: str | None) -> float:
 
 
 def read_date(text: str | None) -> float:
-    """The days since 1970 of a text that starts with an ISO date, else NaN."""
+    """The days since 1970 of a text that starts with an ISO date, else NaN.
+
+    A time after it adds its part of the day, in UTC unless it says otherwise.
+    """
     if text is None or len(text) < 10 or text[4:5] != "-":
         return np.nan
+    try:
+        if len(text) > 10:
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            return (moment - _EPOCH).total_seconds() / DAY_SECONDS
+    except (ValueError, OverflowError):
+        pass  # What follows the date is no time: the date still is one.
     try:
         return float(np.datetime64(text[:10], "D").astype(np.int64))
     except ValueError:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gridmill.kit.values import ValueRules
+from gridmill.operations.model import Verdict
 
 Row = tuple[str | None, ...]
 """A row's texts in the order of the table's columns."""
@@ -12,11 +13,15 @@ Row = tuple[str | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows to learn from. `columns` are all columns of the dataset, the targets among them."""
+    """Rows to learn from. `columns` are all columns of the dataset, the targets among them.
+
+    `verdicts` are what people said of values that were written into targets before.
+    """
 
     columns: tuple[str, ...]
     row_ids: tuple[str, ...]
     rows: tuple[Row, ...]
+    verdicts: tuple[Verdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from gridmill.operations.enrichment.learners.lookups import LookupLearner, Refer
 from gridmill.operations.enrichment.learners.meaning import OptionMatcher, choose_text_columns
 from gridmill.operations.enrichment.learners.numbers import NumberLearner
 from gridmill.operations.enrichment.learners.samples import Samples
+from gridmill.operations.enrichment.learners.verdicts import JudgedLearner
 
 MAX_SAMPLES = 20_000
 _MIN_USEFUL = 0.02
@@ -22,6 +23,14 @@ _ADVICE = "Configure a model, or fill in some rows to learn from."
 
 def fit(table: Table, target: Target, seed: int) -> Learner | str:
     """A learner for the target column, or a sentence for people: why there is none."""
+    learner = _fit(table, target, seed)
+    verdicts = [said for said in table.verdicts if said.column == target.name]
+    if isinstance(learner, str) or not verdicts:
+        return learner
+    return JudgedLearner(learner, verdicts)
+
+
+def _fit(table: Table, target: Target, seed: int) -> Learner | str:
     lookup = LookupLearner.make(table, target)
     learnt = _fit_rows(table, target, seed)
     if lookup is None or lookup.is_refuted():

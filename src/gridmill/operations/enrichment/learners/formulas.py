@@ -72,9 +72,12 @@ class Formula:
         return np.column_stack([scaled, *pairs, *squares])
 
 
-def list_formulas(width: int, values: Floats) -> list[tuple[str, float]]:
-    """Kind and penalty of the formulas worth trying; none without a column to read."""
+def list_formulas(width: int, *, positive: bool) -> list[tuple[str, float]]:
+    """Kind and penalty of the formulas worth trying; none without a column to read.
+
+    `positive`: all values are over a 0 that means nothing at all, so that products make sense.
+    """
     if width == 0:
         return []
-    kinds = ["sum", "pairs", *(["product"] if float(values.min()) > 0 else [])]
+    kinds = ["sum", "pairs", *(["product"] if positive else [])]
     return [(kind, penalty) for kind in kinds for penalty in (1e-6, 1.0)]

@@ -22,7 +22,10 @@ _learners: OrderedDict[tuple[str, Target], Learner | str] = OrderedDict()
 
 
 def answer(question: Question, table: Table | None) -> Answer:
-    """Predict the target of the rows, after learning it when this is the first call for it."""
+    """Predict the target of the rows, after learning it when this is the first call for it.
+
+    Without rows it is only learnt.
+    """
     key = (question.key, question.target)
     learner = _learners.get(key)
     if learner is None:
@@ -39,6 +42,8 @@ def answer(question: Question, table: Table | None) -> Answer:
     _learners.move_to_end(key)
     if isinstance(learner, str):
         return Answer(reason=learner)
+    if not question.rows:
+        return Answer()
     return Answer(tuple(learner.predict(question.row_ids, question.rows)))
 
 

@@ -1,10 +1,8 @@
-"""The learner for numbers: a formula or gradient boosting on the other columns.
+"""The learner for numbers, dates and datetimes: a formula or gradient boosting on the other columns.
 
 Which of them is taken is decided by the errors on left-out rows.
 
-"Right" means close: within 10% of the true value, or within a tenth of the range that holds the
-middle 80% of the values where that is less, and never stricter than a fiftieth of that range.
-The confidence is the share of left-out rows with a similar expected error that were close.
+"Right" means close, which each scale defines (`scales`). The confidence is the share of left-out rows with a similar expected error that were close.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmill.kit.values import DataType, fits_integer
-from gridmill.operations.enrichment.learners.columns import ColumnFeatures, read_number
+from gridmill.operations.enrichment.learners.columns import ColumnFeatures
 from gridmill.operations.enrichment.learners.exchange import Prediction, Row
 from gridmill.operations.enrichment.learners.formulas import Formula, list_formulas
 from gridmill.operations.enrichment.learners.neighbours import TextFeatures
 from gridmill.operations.enrichment.learners.samples import Samples, accept
+from gridmill.operations.enrichment.learners.scales import has_scale, make_scale
 from gridmill.operations.enrichment.learners.stack import MIN_CALIBRATION, Calibration
 
 _MIN_ROWS = 8
@@ -39,14 +37,13 @@ _MAX_ROWS = 8_000
 _FOLDS = 4
 _TEXT_PARTS = 12
 _MIN_FEATURES = 30
-_ID_DIGITS = 5
 _MAX_SOURCES = 5
 
 Floats = NDArray[np.float64]
 
 
 class NumberLearner:
-    """Learns a numeric column by regression."""
+    """Learns a column of numbers or times by regression."""
 
     def __init__(self, samples: Samples, seed: int) -> None:
         self._samples = samples
@@ -54,10 +51,11 @@ class NumberLearner:
         order = np.random.default_rng(seed).permutation(len(samples))
         self._taken: list[int] = sorted(order[: min(len(samples), _MAX_ROWS)].tolist())
         self._place = {index: place for place, index in enumerate(self._taken)}
-        values = np.array([read_number(samples.values[index]) for index in self._taken])
+        self._scale = make_scale(samples, self._taken)
+        values = np.array([self._scale.read(samples.values[index]) for index in self._taken])
         self._low, self._high = float(values.min()), float(values.max())
-        self._decimals = max(_count_decimals(samples.values[index]) for index in self._taken)
-        self._skewed = self._low > 0 and self._high > 20 * float(np.median(values))
+        self._is_positive = self._scale.has_zero and self._low > 0
+        self._skewed = self._is_positive and self._high > 20 * float(np.median(values))
         self._columns = ColumnFeatures(samples)
         self._text = _TextParts(samples, seed)
         vectors = self._transform([samples.rows[index] for index in self._taken])
@@ -66,12 +64,10 @@ class NumberLearner:
 
     @staticmethod
     def suits(samples: Samples) -> bool:
-        """Whether a regression makes sense: enough rows, and amounts, not identifiers."""
-        if samples.target.rules.data_type not in {DataType.INTEGER, DataType.NUMBER}:
-            return False
+        """Whether a regression makes sense: enough rows, and amounts or times, not identifiers."""
         if len(samples) < _MIN_ROWS or len(samples.counts) < 5:
             return False
-        return not _are_identifiers(samples.values)
+        return has_scale(samples)
 
     def predict(self, row_ids: Sequence[str], rows: Sequence[Row]) -> list[Prediction]:
         """Answers for rows; one that was learnt from gets the answer given without it."""
@@ -101,7 +97,7 @@ class NumberLearner:
 
     def _fit(self, vectors: Floats, values: Floats) -> None:
         folds = np.random.default_rng(self._seed).permutation(len(values)) % _FOLDS
-        tolerance = _measure_tolerance(values)
+        tolerance = self._scale.measure_tolerance(values)
         tried: list[tuple[float, int, Floats]] = []
         makers = self._list_makers(values)
         for place, make in enumerate(makers):
@@ -144,7 +140,7 @@ class NumberLearner:
         width = self._columns.width
         makers: list[Callable[[], Any]] = [
             partial(Formula, kind, penalty, codes, width)
-            for kind, penalty in list_formulas(width, values)
+            for kind, penalty in list_formulas(width, positive=self._is_positive)
         ]
         if len(values) >= _MIN_BOOSTED or not makers:
             makers.append(lambda: _Boosting(self._make_boosting(len(values)), self._skewed))
@@ -181,9 +177,7 @@ class NumberLearner:
         return kept, np.abs(kept - raw) > 0.1 * (self._high - self._low)
 
     def _write(self, number: float, confidence: float, row_id: str) -> Prediction:
-        digits = 0 if self._samples.target.rules.data_type is DataType.INTEGER else self._decimals
-        rounded = round(number, digits)
-        text = str(int(rounded)) if digits == 0 else repr(rounded)
+        text = self._scale.write(number)
         factors: dict[str, object] = {
             "method": "regression",
             "learnedRows": len(self._taken),
@@ -192,7 +186,7 @@ class NumberLearner:
             "typicalError": float(f"{self._typical_error:.3g}"),
             "calibrated": self._calibration.rows >= MIN_CALIBRATION,
         }
-        value = accept(text, self._samples.target.rules)
+        value = None if text is None else accept(text, self._samples.target.rules)
         order = np.argsort(np.abs(self._left_out - number), kind="stable")[: _MAX_SOURCES + 1]
         near: list[str] = [self._samples.row_ids[self._taken[int(place)]] for place in order]
         sources = tuple(other for other in near if other != row_id)[:_MAX_SOURCES]
@@ -234,21 +228,6 @@ class _TextParts:
         return np.asarray(self._parts.transform(self._features.transform(rows)), dtype=np.float64)
 
 
-def _measure_tolerance(values: Floats) -> Floats:
-    spread = float(np.quantile(values, 0.9) - np.quantile(values, 0.1))
-    return np.maximum(np.minimum(0.1 * np.abs(values), 0.1 * spread), 0.02 * spread + 1e-9)
-
-
 def _score(expected_error: Floats) -> Floats:
     """0-1: how close an answer with this expected (log) error is expected to be."""
     return np.asarray(1.0 / (1.0 + np.exp(np.clip(2.0 * expected_error, -30, 30))))
-
-
-def _are_identifiers(values: Sequence[str]) -> bool:
-    """Whole numbers with one count of digits and many of them are codes, not amounts."""
-    sizes = {len(value) for value in values}
-    return len(sizes) == 1 and min(sizes) >= _ID_DIGITS and all(map(fits_integer, values))
-
-
-def _count_decimals(text: str) -> int:
-    return len(text.partition(".")[2])

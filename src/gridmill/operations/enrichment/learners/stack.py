@@ -7,6 +7,7 @@ sensible and three thousand speak for themselves.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ class Blend:
         penalty = np.eye(len(weights)) * _PRIOR_PRECISION
         loss = _measure_loss(weights, vectors, right)
         for _ in range(_STEPS):
-            chance = _squash(vectors @ weights)
+            chance = squash(vectors @ weights)
             gradient = vectors.T @ (right - chance) - penalty @ (weights - _PRIOR_WEIGHTS)
             spread = np.maximum(chance * (1 - chance), 1e-6)
             curvature = (vectors * spread[:, None]).T @ vectors + penalty
@@ -94,10 +95,11 @@ class Blend:
 
     def score(self, vectors: Matrix) -> Matrix:
         """The probability of each candidate."""
-        return _squash(vectors @ self.weights)
+        return squash(vectors @ self.weights)
 
 
-def _squash(scores: Matrix) -> Matrix:
+def squash(scores: Matrix) -> Matrix:
+    """Shares of log-odds."""
     return 1.0 / (1.0 + np.exp(-np.clip(scores, -30, 30)))
 
 
@@ -115,19 +117,44 @@ def log_odds(share: float) -> float:
     return float(np.log(share / (1 - share)))
 
 
+@dataclass(frozen=True, slots=True)
+class FewRows:
+    """What a score and the hits of a handful of left-out rows are worth together.
+
+    log-odds(confidence) = score · log-odds(score) + hits · log-odds((right + 1) / (rows + 3))
+    + offset.
+    """
+
+    score: float
+    hits: float
+    offset: float
+
+    def draw_line(self, right: Matrix) -> tuple[float, float]:
+        """Slope and offset in the score's log-odds, given which left-out rows were right (0 or 1)."""
+        share = (float(right.sum()) + 1.0) / (len(right) + 3.0)
+        return self.score, self.hits * log_odds(share) + self.offset
+
+
+FEW_VALUES = FewRows(score=0.45, hits=0.53, offset=-0.55)
+"""Of values that repeat or stand in the row: a logistic regression over the twelve tables of
+decision 28, each with the same weight."""
+
+
 class Calibration:
     """Turns the blend's score into the share of left-out rows with such a score that were right.
 
-    Few rows move the score's log-odds by a slope and an offset (Platt's scaling) under a Gaussian
-    prior that expects a score from n rows to be too sure by a slope of n / (n + 8). From `_BINNED_ROWS` rows on:
-    bins of equal numbers of rows, each pulled towards the overall share by `_PULL` rows, made
+    With `few`, fewer than `MIN_CALIBRATION` rows are not fitted to at all: the line's coefficients
+    are those of other tables, and the column's own rows speak by how many of them were right.
+    Otherwise few rows move the score's log-odds by a slope and an offset (Platt's scaling) under a Gaussian
+    prior that expects a score from n rows to be too sure by a slope of n / (n + 8). From
+    `_BINNED_ROWS` rows on: bins of equal numbers of rows, each pulled towards the overall share by `_PULL` rows, made
     monotone (pool adjacent violators), joined by straight lines. Both fall to 0 under the lowest
-    score (or bin) of the left-out rows. And never above (right + 1) / (rows + 3) of the left-out rows that scored at least so high
-    (a Beta(1, 2) prior: a perfect score over few rows proves little, the more so as the experts
-    were chosen on the same rows).
+    score (or bin) of the left-out rows. And never above (right + 1) / (rows + 3) of the left-out
+    rows that scored at least so high (a Beta(1, 2) prior: a perfect score over few rows proves
+    little, the more so as the experts were chosen on the same rows).
     """
 
-    def __init__(self, scores: Matrix, right: Matrix) -> None:
+    def __init__(self, scores: Matrix, right: Matrix, few: FewRows | None = None) -> None:
         order = np.argsort(-scores, kind="stable")
         self._descending = scores[order]
         hits = np.concatenate([[0.0], np.cumsum(right[order])])
@@ -137,7 +164,12 @@ class Calibration:
         self.accuracy = float(right.mean()) if len(right) else 0.0
         self.rows = len(scores)
         self._centres, self._shares = np.zeros(0), np.zeros(0)
-        self._slope, self._offset = _fit_line(_to_log_odds(scores), right)
+        if few is not None and self.rows < MIN_CALIBRATION:
+            self._slope, self._offset = few.draw_line(right)
+        else:
+            self._slope, self._offset = fit_line(
+                to_log_odds(scores), right, self.rows / (self.rows + _DOUBTED_ROWS)
+            )
         if self.rows >= _BINNED_ROWS:
             self._centres, self._shares = _fit_bins(scores, right)
 
@@ -145,7 +177,7 @@ class Calibration:
         """Confidences for the blend's scores."""
         scores = np.asarray(scores, dtype=np.float64)
         at_least = np.searchsorted(-self._descending, -scores, side="right")
-        confidence = _squash(self._slope * _to_log_odds(scores) + self._offset)
+        confidence = squash(self._slope * to_log_odds(scores) + self._offset)
         lowest = float(self._descending[-1]) if self.rows else 0.0
         if len(self._centres):
             lowest = float(self._centres[0])
@@ -155,18 +187,22 @@ class Calibration:
         return np.minimum(confidence, self._bounds[at_least])
 
 
-def _to_log_odds(shares: Matrix) -> Matrix:
+def to_log_odds(shares: Matrix) -> Matrix:
+    """Log-odds of shares, kept within ±6."""
     kept = np.clip(shares, 0.0025, 0.9975)
     return np.log(kept / (1 - kept))
 
 
-def _fit_line(log_odds: Matrix, right: Matrix) -> tuple[float, float]:
-    """Slope and offset that make the log-odds likeliest, under the Gaussian prior."""
-    start = np.array([len(right) / (len(right) + _DOUBTED_ROWS), 0.0])
+def fit_line(log_odds: Matrix, right: Matrix, slope: float) -> tuple[float, float]:
+    """Slope and offset that make what came of the log-odds (0 or 1 each) likeliest.
+
+    A Gaussian prior expects this slope and no offset.
+    """
+    start = np.array([slope, 0.0])
     line = start.copy()
     design = np.column_stack([log_odds, np.ones(len(log_odds))])
     for _ in range(_STEPS):
-        chance = _squash(design @ line)
+        chance = squash(design @ line)
         gradient = design.T @ (right - chance) - _LINE_PRECISION * (line - start)
         spread = chance * (1 - chance) + 1e-4
         curvature = (design * spread[:, None]).T @ design + np.diag(_LINE_PRECISION)
