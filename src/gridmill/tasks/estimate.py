@@ -13,7 +13,7 @@ from gridmill.datasets.model import Column, Dataset
 from gridmill.kit.clock import now
 from gridmill.kit.ids import encode_row, new_uuid7
 from gridmill.operations.model import Estimate, ExampleRow, RowInput
-from gridmill.providers.llm.model import Usage
+from gridmill.providers.llm.model import Usage, add_costs
 from gridmill.storage.database import Tx
 from gridmill.tasks import service
 from gridmill.tasks.model import Counts, Operations, Task, TaskKind, TaskStatus
@@ -147,12 +147,11 @@ async def _no_rows() -> Sequence[ExampleRow]:
 
 
 def _add(left: Estimate, right: Estimate) -> Estimate:
-    unknown = left.cost_usd is None or right.cost_usd is None
     return Estimate(
         left.requests + right.requests,
         left.prompt_tokens + right.prompt_tokens,
         left.completion_tokens + right.completion_tokens,
-        None if unknown else (left.cost_usd or 0.0) + (right.cost_usd or 0.0),
+        add_costs(left.cost_usd, right.cost_usd),
     )
 
 
@@ -186,6 +185,7 @@ async def _make_setup(
         cells=Counts(),
         usage=Usage(),
         stopped_by=None,
+        unreached=0,
         error=None,
         created_at=now(),
         started_at=None,

@@ -160,6 +160,9 @@ class _Reader:
                 yield event
         self._sum += batch.counts
         told = _tell(task, TaskStatus.PROCESSING, task.total, self._sum)
+        if task.stopped_by is not None and batch.seq == task.batches_done:
+            # The batch that met the stop counts what it left as skipped.
+            told["percentage"] = task.progress.percentage
         yield self._pass(Event("progress", str(place), told))
 
     async def _tell_cells(self, task: Task, batch: DoneBatch, place: int) -> AsyncIterator[Event]:

@@ -101,7 +101,8 @@ class Progress:
 class Task:
     """A task as it stands; counters are sums over its finished batches.
 
-    `counts` are in the task's unit; `cells` count cells whatever the unit is.
+    `counts` are in the task's unit; `cells` count cells whatever the unit is. `unreached` is how
+    many of the skipped units are what a stop (`stopped_by`) left undone.
     """
 
     task_id: UUID
@@ -121,6 +122,7 @@ class Task:
     cells: Counts
     usage: Usage
     stopped_by: str | None
+    unreached: int
     error: Mapping[str, Any] | None
     created_at: datetime
     started_at: datetime | None
@@ -137,6 +139,8 @@ class Task:
         return Progress(self.kind, self.total, self.counts, self._percentage())
 
     def _percentage(self) -> float:
+        if self.stopped_by is not None:
+            return percentage_of(self.total - self.unreached, self.total)
         if self.status is TaskStatus.COMPLETED:
             return 100.0
         if self.status is TaskStatus.PROCESSING:

@@ -197,13 +197,13 @@ class ResultsReply(WireModel):
 
 
 class UsageReply(WireModel):
-    """What a task spent at model providers so far."""
+    """What a task spent at model providers so far; `costUsd` is null when a price is not known."""
 
     requests: int
     cached_requests: int
     prompt_tokens: int
     completion_tokens: int
-    cost_usd: float
+    cost_usd: float | None
 
 
 class ErrorReply(WireModel):
@@ -298,7 +298,7 @@ class UsageDayReply(WireModel):
     cached_requests: int
     prompt_tokens: int
     completion_tokens: int
-    cost_usd: float
+    cost_usd: float | None
 
 
 class UsageTotal(WireModel):
@@ -310,7 +310,7 @@ class UsageTotal(WireModel):
     cached_requests: int
     prompt_tokens: int
     completion_tokens: int
-    cost_usd: float
+    cost_usd: float | None
 
 
 class WorkspaceUsage(WireModel):

@@ -46,13 +46,13 @@ def task_to_wire(task: Task) -> dict[str, Any]:
 
 
 def usage_to_wire(usage: Usage) -> dict[str, Any]:
-    """The contract's `usage` object; the cost to a millionth of a cent."""
+    """The contract's `usage` object; the cost to a millionth of a cent, or null when not known."""
     return {
         "requests": usage.requests,
         "cachedRequests": usage.cached_requests,
         "promptTokens": usage.prompt_tokens,
         "completionTokens": usage.completion_tokens,
-        "costUsd": round(usage.cost_usd, 8),
+        "costUsd": None if usage.cost_usd is None else round(usage.cost_usd, 8),
     }
 
 

@@ -41,6 +41,15 @@ async def test_an_answer_comes_with_its_usage_and_cost(fake: FakeServer, provide
     assert (got.cached, got.provider, got.model) == (False, provider, "test-model")
 
 
+async def test_a_call_without_a_known_price_has_no_known_cost(fake: FakeServer) -> None:
+    async with open_gateway(fake.url) as gateway:
+        paid = await gateway.complete(ask("row 1"), workspace_id=WORKSPACE)
+        stored = await gateway.complete(ask("row 1"), workspace_id=WORKSPACE)
+    assert paid.usage.prompt_tokens > 0
+    assert paid.usage.cost_usd is None
+    assert (stored.cached, stored.usage.cost_usd) == (True, 0.0)
+
+
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 @pytest.mark.parametrize("supports", [["json_schema"], ["tools"], ["json_object"], []])
 async def test_every_rung_answers_and_is_remembered(
@@ -173,7 +182,7 @@ async def test_a_cost_budget_is_kept_too(fake: FakeServer) -> None:
     budget = Budget(max_cost_usd=0.01)
     async with open_gateway(fake.url, concurrency=4, prices=prices) as gateway:
         results = await gateway.complete_many(ask_rows(100), workspace_id=WORKSPACE, budget=budget)
-    spent = sum((result.usage.cost_usd for result in results), 0.0)
+    spent = sum((result.usage.cost_usd or 0.0 for result in results), 0.0)
     assert 0.005 < spent <= 0.01
 
 

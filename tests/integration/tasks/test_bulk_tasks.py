@@ -1,6 +1,7 @@
 """Bulk tasks from creation to their end."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -235,7 +236,13 @@ async def test_a_budget_stops_cleanly_and_keeps_what_is_done(bench: Bench) -> No
     assert done["results"]["stoppedBy"] == "budget"
     assert done["progress"]["completed"] == 11
     assert done["progress"]["skipped"] == 39
-    assert done["progress"]["percentage"] == 100.0
+    # 10 of the first batch and one of the second; what the stop left is skipped, and not done.
+    assert done["progress"]["percentage"] == 22.0
+    path = f"/datasets/{dataset.dataset_id}/tasks/{done['taskId']}/events"
+    lines = (await bench.http.get(path)).text.splitlines()
+    told = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+    assert [one["percentage"] for one in told[:-1]] == [0.0, 0.0, 20.0, 22.0]
+    assert told[-1]["progress"]["percentage"] == 22.0
     assert await bench.holder(dataset) is None
 
 

@@ -1,6 +1,7 @@
 """The routes of tasks: what they refuse, list, estimate, retry, undo and report."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -309,6 +310,30 @@ async def test_usage_is_told_by_day(bench: Bench) -> None:
     assert found["days"] == []
     for query in ("from=2026-02-30", "from=x", "from=2026-01-02&to=2026-01-01", "days=1"):
         assert (await bench.call("GET", f"/usage?{query}", 422))["code"] == "VALIDATION_ERROR"
+
+
+async def test_a_cost_that_is_not_known_is_null_in_the_task_its_day_and_the_total(
+    bench: Bench,
+) -> None:
+    priced, unpriced = await bench.companies(10), await bench.companies(30)
+    async with bench.working():
+        known = await bench.wait_for(await bench.start_bulk(priced))
+
+        async def lose_one_price(batch: Batch) -> BatchOutcome:
+            filled = await fill_with_names(batch)
+            cost = None if batch.rows[0].row_no == 1 else filled.usage.cost_usd
+            return replace(filled, usage=replace(filled.usage, cost_usd=cost))
+
+        bench.operation.answer = lose_one_price
+        unknown = await bench.wait_for(await bench.start_bulk(unpriced))
+    assert known["usage"]["costUsd"] == 0.01
+    assert unknown["usage"]["requests"] == 30
+    assert unknown["usage"]["costUsd"] is None
+    usage = await bench.call("GET", "/usage", 200)
+    assert usage["total"]["requests"] == 40
+    assert usage["total"]["costUsd"] is None
+    days = {day["date"]: day["costUsd"] for day in usage["days"]}
+    assert days[unknown["createdAt"][:10]] is None
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ def make_task(**said: Any) -> Task:
         "cells": Counts(),
         "usage": Usage(),
         "stopped_by": None,
+        "unreached": 0,
         "error": None,
         "created_at": NOON,
         "started_at": NOON,
@@ -102,6 +103,15 @@ def test_the_end_is_estimated_from_the_batches_so_far() -> None:
         ({}, 20.0),
         ({"status": TaskStatus.QUEUED, "batches_total": None, "batches_done": 0}, 0.0),
         ({"status": TaskStatus.COMPLETED, "total": 0}, 100.0),
+        (
+            {
+                "status": TaskStatus.COMPLETED,
+                "stopped_by": "budget",
+                "unreached": 700,
+                "counts": Counts(150, 0, 850),
+            },
+            30.0,
+        ),
         ({"status": TaskStatus.CANCELLED, "counts": Counts(150, 0, 850)}, 20.0),
         ({"status": TaskStatus.FAILED, "batches_total": 1, "batches_done": 1}, 100.0),
     ],

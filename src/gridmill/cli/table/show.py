@@ -75,7 +75,8 @@ def summarise(task: Task) -> str:
         parts.append(f"{counts.failed} failed")
     if usage.requests:
         tokens = usage.prompt_tokens + usage.completion_tokens
-        parts.append(f"{usage.requests} requests, {tokens} tokens, ${usage.cost_usd:.4f}")
+        cost = "cost not known" if usage.cost_usd is None else f"${usage.cost_usd:.4f}"
+        parts.append(f"{usage.requests} requests, {tokens} tokens, {cost}")
     if task.stopped_by:
         parts.append(f"stopped by its {task.stopped_by}")
     return ", ".join(parts) + "."

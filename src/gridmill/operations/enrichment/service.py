@@ -31,7 +31,7 @@ from gridmill.operations.model import (
 )
 from gridmill.providers.llm.errors import UnknownModel
 from gridmill.providers.llm.gateway import Gateway
-from gridmill.providers.llm.model import LOCAL, ModelRef, Usage
+from gridmill.providers.llm.model import LOCAL, ModelRef, Usage, add_costs
 
 MODEL_BATCH_ROWS = 100
 LEARNER_BATCH_ROWS = 500
@@ -236,12 +236,11 @@ async def _gather_all(fills: Sequence[asyncio.Future[Asked]]) -> list[Asked]:
 
 
 def _add(first: Estimate, second: Estimate) -> Estimate:
-    costs = (first.cost_usd, second.cost_usd)
     return Estimate(
         first.requests + second.requests,
         first.prompt_tokens + second.prompt_tokens,
         first.completion_tokens + second.completion_tokens,
-        None if None in costs else sum(cost or 0.0 for cost in costs),
+        add_costs(first.cost_usd, second.cost_usd),
     )
 
 

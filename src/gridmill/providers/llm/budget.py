@@ -79,7 +79,7 @@ class Budget:
             used = spent.prompt_tokens + spent.completion_tokens + self._aside.tokens
             tokens_left = self._max_tokens - used
         if self._max_cost is not None:
-            cost_left = self._max_cost - spent.cost_usd - self._aside.cost_usd
+            cost_left = self._max_cost - (spent.cost_usd or 0.0) - self._aside.cost_usd
         if not spent.requests:
             is_first = not self._open and tokens_left > 0 and cost_left > -_DUST_USD
             return most if is_first else None
@@ -90,7 +90,7 @@ class Budget:
     def _expect(self, most: Reservation) -> Reservation:
         spent = self._spent
         tokens = (spent.prompt_tokens + spent.completion_tokens) / spent.requests
-        cost = spent.cost_usd / spent.requests
+        cost = (spent.cost_usd or 0.0) / spent.requests
         return Reservation(
             min(most.tokens, max(_MARGIN * tokens, self._dearest.tokens)),
             min(most.cost_usd, max(_MARGIN * cost, self._dearest.cost_usd)),
@@ -106,7 +106,7 @@ class Budget:
         if spent.requests:
             self._dearest = Reservation(
                 max(self._dearest.tokens, spent.prompt_tokens + spent.completion_tokens),
-                max(self._dearest.cost_usd, spent.cost_usd),
+                max(self._dearest.cost_usd, spent.cost_usd or 0.0),
             )
         waiting, self._waiters = self._waiters, []
         for settled in waiting:

@@ -178,7 +178,7 @@ class Caller:
             prompt = talk.prompt_tokens
         if completion is None:
             completion = estimate_tokens(read.text)
-        cost = talk.price.cost(prompt, completion) if talk.price else 0.0
+        cost = talk.price.cost(prompt, completion) if talk.price else None
         talk.spent = Usage(1, 0, prompt, completion, cost)
         talk.usage = talk.usage + talk.spent if talk.usage is not NOTHING_SPENT else talk.spent
         talk.signal = Signal.GOOD

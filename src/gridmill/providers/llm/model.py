@@ -115,14 +115,14 @@ class ModelRequest:
 class Usage:
     """What was spent: calls paid for, answers had for nothing, tokens, US dollars.
 
-    A model without a known price costs 0 here; `Gateway.price_of` tells the two apart.
+    `cost_usd` is `None` once a call was made to a model without a known price.
     """
 
     requests: int = 0
     cached_requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    cost_usd: float = 0.0
+    cost_usd: float | None = 0.0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -130,8 +130,13 @@ class Usage:
             self.cached_requests + other.cached_requests,
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
-            self.cost_usd + other.cost_usd,
+            add_costs(self.cost_usd, other.cost_usd),
         )
+
+
+def add_costs(first: float | None, second: float | None) -> float | None:
+    """The sum of two costs; `None`, not known, when either is."""
+    return None if first is None or second is None else first + second
 
 
 NOTHING_SPENT = Usage()

@@ -31,7 +31,9 @@ _SETTLE = sql.SQL(
     "requests = requests + %(requests)s, cached_requests = cached_requests + %(cached)s, "
     "prompt_tokens = prompt_tokens + %(prompt)s, "
     "completion_tokens = completion_tokens + %(completion)s, cost_usd = cost_usd + %(cost)s, "
-    "stopped_by = %(stopped)s, "
+    # What the stopping batch skipped cannot be told from what it left: all of it counts as left.
+    "stopped_by = %(stopped)s, unreached = CASE WHEN %(stopped)s::text IS NULL THEN 0 "
+    "ELSE total - completed - failed - skipped - %(completed)s - %(failed)s END, "
     "error = CASE WHEN completed + %(completed)s > 0 OR %(stopped)s::text IS NOT NULL THEN NULL "
     "ELSE coalesce(error, %(error)s) END, "
     "status = CASE WHEN %(stopped)s::text IS NOT NULL THEN 'completed' "

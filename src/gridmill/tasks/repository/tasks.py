@@ -19,8 +19,8 @@ COLUMNS = sql.SQL(
     "task_id, workspace_id, dataset_id, type, operation, status, request, webhook_id, retry_of, "
     "batches_total, batches_done, total, completed, failed, skipped, needs_review, rows_created, "
     "cells_written, cells_failed, cells_skipped, cells_needing_review, requests, cached_requests, "
-    "prompt_tokens, completion_tokens, cost_usd, stopped_by, error, created_at, started_at, "
-    "completed_at"
+    "prompt_tokens, completion_tokens, cost_usd, stopped_by, unreached, error, created_at, "
+    "started_at, completed_at"
 )
 IS_OPEN = sql.SQL("status IN ('queued', 'processing')")
 
@@ -232,7 +232,9 @@ async def sum_usage(
     cursor = await tx.execute(
         "SELECT (created_at AT TIME ZONE 'UTC')::date AS day, count(*), "
         "sum(cells_written)::bigint, sum(requests)::bigint, sum(cached_requests)::bigint, "
-        "sum(prompt_tokens)::bigint, sum(completion_tokens)::bigint, sum(cost_usd) "
+        "sum(prompt_tokens)::bigint, sum(completion_tokens)::bigint, "
+        # One task whose cost is not known makes its day's unknown; sum() alone would skip it.
+        "CASE WHEN bool_and(cost_usd IS NOT NULL) THEN sum(cost_usd) END "
         "FROM tasks WHERE workspace_id = %s AND (%s::uuid[] IS NULL OR dataset_id = ANY(%s)) "
         "AND created_at >= %s::date::timestamp AT TIME ZONE 'UTC' "
         "AND created_at < (%s::date + 1)::timestamp AT TIME ZONE 'UTC' GROUP BY 1 ORDER BY 1",
@@ -295,6 +297,7 @@ def to_task(row: Mapping[str, Any]) -> Task:
             row["cost_usd"],
         ),
         stopped_by=row["stopped_by"],
+        unreached=row["unreached"],
         error=row["error"],
         created_at=row["created_at"],
         started_at=row["started_at"],
