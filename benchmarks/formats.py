@@ -5,11 +5,13 @@
 A table of 12 columns (that of `benchmarks.million`) is written as CSV, XLSX, Parquet and JSON Lines
 by the libraries alone, each in a fresh process; uploaded as a data source until its rows can be
 read; read by the library alone, every value made a Python object and dropped; then exported from a
-dataset of it, through the API, in each format. CPU and memory of Gridmill are those of server,
-worker, parser and PostgreSQL, and the largest resident set of each of Gridmill's own processes; of
-a library, of its process with the interpreter and all of these libraries loaded (some 59 MiB). A library that writes reads the CSV at the same
-time. Gridmill also judges types, keeps empty cells apart and stores the rows, so a ratio is the
-price of all that. `--large 0` leaves out the export of a large table to Parquet and XLSX.
+dataset of it, through the API, in each format.
+
+CPU of Gridmill is that of server, worker, parser and PostgreSQL, memory the largest resident set of
+each of Gridmill's own processes. Memory of a library is its process's, with the interpreter and all
+of these libraries loaded (some 59 MiB). A library that writes reads the CSV at the same time.
+Gridmill also judges types, keeps empty cells apart and stores the rows: a ratio is the price of all
+that. `--large 0` leaves out the export of a large table to Parquet and XLSX.
 
 What is exported is counted row by row; a wrong count ends the benchmark.
 """
