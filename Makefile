@@ -49,7 +49,7 @@ format: install ## Put the code into the one style, mend what can be mended
 test: install ## The whole test suite (JOBS=n processes, ARGS=... to pytest)
 	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-demo: install ## The main job on real data: a server, a table, a task, the result
+demo: install ## The main job: a server, tables, tasks, results (GRIDMILL_DEMO_MODEL=none: no weights)
 	$(PY) examples/demo/demo.py
 
 openapi: install ## Write docs/openapi.json anew from the routes

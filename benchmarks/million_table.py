@@ -8,14 +8,14 @@ NAMES = "number,company,city,founded,employees,revenue,rating,active,sector,emai
 MIB = 2**20
 
 
-def write_table(path: Path) -> None:
+def write_table(path: Path, rows: int = ROWS) -> None:
     """12 columns of seven types, a tenth of the notes quoted, just under 100 MiB."""
     draw = random.Random(7)
     cities = ["Aarhus", "Lyon", "Graz", "Köln", "Porto", "Ghent", "Turku", "Łódź"]
     sectors = ["retail", "energy", "health", "mining", "travel"]
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(NAMES + "\n")
-        for number in range(1, ROWS + 1):
+        for number in range(1, rows + 1):
             word = f"{draw.getrandbits(40):010x}"
             note = f'"{word}, ""{number % 97}"""' if number % 10 == 0 else word
             file.write(
