@@ -170,6 +170,13 @@ class Settings(BaseSettings):
         le=256,
         description="CPU processes a worker may use; 0: one less than there are cores",
     )
+    worker_metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port on which a worker shows its metrics; 0 picks a free one; off when left out",
+    )
+    worker_metrics_host: str = Field("127.0.0.1", min_length=1, description="Address of that port")
     database_connections: int = Field(
         10, ge=2, le=500, description="Connections that one process opens at most"
     )
