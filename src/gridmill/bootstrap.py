@@ -33,6 +33,7 @@ from gridmill.kit.http.idempotency import Claims
 from gridmill.kit.meters import CONNECTIONS
 from gridmill.kit.processes import ProcessPool
 from gridmill.kit.secrets import SECRETS
+from gridmill.kit.traces import export_traces
 from gridmill.operations.enrichment.service import Enrichment
 from gridmill.providers.llm.errors import ModelError, UnknownModel
 from gridmill.providers.llm.gateway import Gateway
@@ -195,6 +196,8 @@ async def _open_core(
 ) -> AsyncGenerator[_Core]:
     _hide_secrets(settings, database_url)
     async with AsyncExitStack() as stack:
+        service = name.replace(" ", "-")
+        await stack.enter_async_context(export_traces(settings.otlp_endpoint, service))
         most = settings.database_connections
         database = await Database.open(
             database_url, min_size=min(ready_connections, most), max_size=most, name=name

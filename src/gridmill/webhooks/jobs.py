@@ -16,6 +16,7 @@ from gridmill.engine.port import Engine, HandlerSpec, JobContext
 from gridmill.kit.clock import now
 from gridmill.kit.egress import Egress, EgressFailed
 from gridmill.kit.meters import WEBHOOK_ATTEMPTS, WEBHOOK_SECONDS
+from gridmill.kit.traces import open_span
 from gridmill.storage.database import Database, Tx, after_commit
 from gridmill.webhooks import repository, service
 from gridmill.webhooks.events import DELIVER_JOB, RELEASE_JOB, make_deliver_job, make_release_job
@@ -49,7 +50,17 @@ def handlers(database: Database, engine: Engine, egress: Egress) -> dict[str, Ha
         if loaded is None:
             return
         url, body, headers = loaded
-        outcome = await _attempt(egress, url, body, headers)
+        with open_span("webhook delivery", "client") as span:
+            outcome = await _attempt(egress, url, body, headers)
+            span.note(
+                {
+                    "gridmill.delivery_id": str(delivery_id),
+                    "gridmill.attempt": attempt,
+                    "http.response.status_code": outcome.status_code,
+                }
+            )
+            if not outcome.succeeded:
+                span.fail("failed")
         async with database.transaction() as tx:
             await record(tx, engine, delivery_id, attempt, outcome)
 

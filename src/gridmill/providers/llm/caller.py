@@ -15,6 +15,7 @@ from gridmill.kit.meters import (
     MODEL_TOKENS,
     UNPRICED_CALLS,
 )
+from gridmill.kit.traces import open_span
 from gridmill.providers.llm.budget import Budget
 from gridmill.providers.llm.errors import (
     InvalidReply,
@@ -147,7 +148,7 @@ class Caller:
             entered = True
             began = time.monotonic()
             talk.calls += 1
-            return await self._call(talk)
+            return await self._trace(talk)
         finally:
             spent = talk.spent
             if entered:
@@ -159,6 +160,24 @@ class Caller:
                 _count_call(self._access.provider, talk, seconds)
             if reservation is not None and budget is not None:
                 budget.settle(reservation, spent)
+
+    async def _trace(self, talk: _Talk) -> Answer | None:
+        with open_span("model call", "client") as span:
+            try:
+                return await self._call(talk)
+            finally:
+                # Names of OpenTelemetry's semantic conventions for generative AI.
+                span.note(
+                    {
+                        "gen_ai.provider.name": self._access.provider,
+                        "gen_ai.request.model": talk.model,
+                        "gen_ai.usage.input_tokens": talk.spent.prompt_tokens,
+                        "gen_ai.usage.output_tokens": talk.spent.completion_tokens,
+                        "gridmill.outcome": talk.outcome,
+                    }
+                )
+                if talk.outcome not in {None, "ok"}:
+                    span.fail(str(talk.outcome))
 
     async def _call(self, talk: _Talk) -> Answer | None:
         if (refusal := talk.ladder.find_refusal()) is not None:
