@@ -23,7 +23,6 @@ from gridmill.datasources import service as datasources
 from gridmill.datasources.model import SourceLimits
 from gridmill.datasources.previewing import Previewer
 from gridmill.engine.answers import PostgresAnswers
-from gridmill.engine.gauges import Gauges, read_gauges
 from gridmill.engine.limits import PostgresLimiter
 from gridmill.engine.port import Engine, HandlerSpec
 from gridmill.engine.procrastinate_engine import ProcrastinateEngine, count_live_workers
@@ -32,8 +31,10 @@ from gridmill.kit.egress import AddressRules, Egress
 from gridmill.kit.errors import Unavailable
 from gridmill.kit.http import Download, Services
 from gridmill.kit.http.idempotency import Claims
+from gridmill.kit.meters import CONNECTIONS
 from gridmill.kit.processes import ProcessPool
 from gridmill.kit.secrets import SECRETS
+from gridmill.kit.traces import export_traces
 from gridmill.operations.enrichment.service import Enrichment
 from gridmill.providers.llm.errors import ModelError, UnknownModel
 from gridmill.providers.llm.gateway import Gateway
@@ -48,6 +49,7 @@ from gridmill.storage.database import Database, Tx
 from gridmill.storage.idempotency import PostgresClaims
 from gridmill.storage.migrate import migrate
 from gridmill.tasks import jobs as task_jobs
+from gridmill.tasks.gauges import Gauges, read_gauges
 from gridmill.tasks.model import Operations, TaskLimits
 from gridmill.webhooks import jobs as webhook_jobs
 from gridmill.webhooks.events import QUEUE as WEBHOOK_QUEUE
@@ -198,11 +200,14 @@ async def _open_core(
 ) -> AsyncGenerator[_Core]:
     _hide_secrets(settings, database_url)
     async with AsyncExitStack() as stack:
+        service = name.replace(" ", "-")
+        await stack.enter_async_context(export_traces(settings.otlp_endpoint, service))
         most = settings.database_connections
         database = await Database.open(
             database_url, min_size=min(ready_connections, most), max_size=most, name=name
         )
         stack.push_async_callback(database.close)
+        _watch_pool(database)
         gateway = _make_gateway(settings, database)
         if gateway is not None:
             stack.push_async_callback(gateway.close)
@@ -218,6 +223,12 @@ async def _open_core(
             warm_up=lambda: None if gateway is None else gateway.warm_up(),
         )
         yield _Core(database, ProcrastinateEngine(), operations)
+
+
+def _watch_pool(database: Database) -> None:
+    CONNECTIONS.labels("in_use").set_function(lambda: database.use.in_use)
+    CONNECTIONS.labels("idle").set_function(lambda: database.use.idle)
+    CONNECTIONS.labels("waiting").set_function(lambda: database.use.waiting)
 
 
 def _hide_secrets(settings: Settings, database_url: str) -> None:

@@ -35,6 +35,8 @@ from gridmill.kit.egress import AddressRules, parse_networks
 PREFIX = "GRIDMILL_"
 FILE_NAME = "gridmill.toml"
 _MASK = "********"
+# OpenTelemetry's own name, which collectors' set-ups give to every process.
+_OTLP_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _UNLIMITED = "unlimited"
 
 
@@ -170,6 +172,18 @@ class Settings(BaseSettings):
         le=256,
         description="CPU processes a worker may use; 0: one less than there are cores",
     )
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://\S+$",
+        description="Where traces go (OTLP over HTTP); `OTEL_EXPORTER_OTLP_ENDPOINT`, when left out",
+    )
+    worker_metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port on which a worker shows its metrics; 0 picks a free one; off when left out",
+    )
+    worker_metrics_host: str = Field("127.0.0.1", min_length=1, description="Address of that port")
     database_connections: int = Field(
         10, ge=2, le=500, description="Connections that one process opens at most"
     )
@@ -326,9 +340,12 @@ def _default_data_dir() -> Path:
 def _read_environment() -> dict[str, object]:
     """Our variables that are set and not empty, those of structured settings parsed from JSON."""
     try:
-        return dict(EnvSettingsSource(Settings, env_prefix=PREFIX, env_ignore_empty=True)())
+        found = dict(EnvSettingsSource(Settings, env_prefix=PREFIX, env_ignore_empty=True)())
     except ValueError as error:
         raise SettingsError(f"Environment: {error} (it has to be JSON)") from None
+    if usual := os.environ.get(_OTLP_VARIABLE):
+        found.setdefault("otlp_endpoint", usual)
+    return found
 
 
 def _read_file(file: Path) -> dict[str, Any]:

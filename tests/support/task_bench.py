@@ -24,7 +24,6 @@ from gridmill.datasets.model import (
 )
 from gridmill.datasets.service import NewDataset
 from gridmill.datasources.model import SourceLimits
-from gridmill.engine.gauges import Gauges, read_gauges
 from gridmill.engine.port import Engine, HandlerSpec
 from gridmill.engine.procrastinate_engine import ProcrastinateEngine
 from gridmill.engine.worker import Timings, run_worker
@@ -43,6 +42,7 @@ from gridmill.providers.llm.model import Usage
 from gridmill.storage.database import Database
 from gridmill.storage.idempotency import PostgresClaims
 from gridmill.tasks import jobs
+from gridmill.tasks.gauges import Gauges, read_gauges
 from gridmill.tasks.model import Operations, TaskLimits
 from tests.support.waiting import eventually
 

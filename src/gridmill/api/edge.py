@@ -17,6 +17,7 @@ from gridmill.api.metrics import Metrics
 from gridmill.api.rates import Window
 from gridmill.api.routes import RouteTable
 from gridmill.kit.errors import GridmillError, Unavailable
+from gridmill.kit.traces import Span, open_span
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}", re.ASCII)
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -47,10 +48,11 @@ class Edge:
         if method == "HEAD":
             scope["method"] = "GET"
         started = time.perf_counter()
-        try:
-            await self._serve(scope, body.receive, reply)
-        finally:
-            self._tell(scope, method, reply.status, time.perf_counter() - started)
+        with open_span("request", "server", parent=_read_traceparent(scope)) as span:
+            try:
+                await self._serve(scope, body.receive, reply)
+            finally:
+                self._tell(scope, method, reply.status, time.perf_counter() - started, span)
 
     async def _serve(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
         try:
@@ -76,10 +78,21 @@ class Edge:
             error = internal_error(reply.request_id)
             await render_error(scope, error)(scope, receive, reply.send)
 
-    def _tell(self, scope: Scope, method: str, status: int, seconds: float) -> None:
+    def _tell(self, scope: Scope, method: str, status: int, seconds: float, span: Span) -> None:
         route = self._routes.template_of(scope.get("endpoint")) or "(none)"
         shown = method if method in _KNOWN_METHODS else "(other)"
         self._metrics.observe(shown, route, status, seconds)
+        span.rename(f"{shown} {route}")
+        span.note(
+            {
+                "http.request.method": shown,
+                "http.route": route,
+                "http.response.status_code": status,
+                "gridmill.request_id": scope["state"]["request_id"],
+            }
+        )
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            span.fail(str(status))
         caller = scope["state"].get("caller")
         level = "warning" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "info"
         getattr(_log, level)(
@@ -156,6 +169,14 @@ def _read_request_id(scope: Scope) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return value.decode()
     return uuid4().hex
+
+
+def _read_traceparent(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            # What does not read as one starts a trace of its own.
+            return value.decode("latin-1")
+    return None
 
 
 def _path_of(scope: Scope) -> str:

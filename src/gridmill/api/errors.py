@@ -16,9 +16,12 @@ from gridmill.kit.errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
+    QuotaExceeded,
+    RateLimited,
     UnsupportedMediaType,
 )
 from gridmill.kit.http import error_reply, to_json
+from gridmill.kit.meters import REFUSALS
 
 _PROBLEM = "application/problem+json"
 _REFUSED = re.compile(r"(?:^|;)\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)")
@@ -33,6 +36,7 @@ class BadRequest(GridmillError):
 
 def render_error(scope: Scope, error: GridmillError) -> Response:
     """The reply for an error, as a problem document when the client accepts one."""
+    _count_refusal(error)
     if not _accepts_problem(scope):
         return error_reply(error)
     body = {
@@ -44,6 +48,13 @@ def render_error(scope: Scope, error: GridmillError) -> Response:
         "details": error.details,
     }
     return Response(to_json(body), error.status, error.headers, _PROBLEM)
+
+
+def _count_refusal(error: GridmillError) -> None:
+    if isinstance(error, RateLimited):
+        REFUSALS.labels("rate").inc()
+    elif isinstance(error, QuotaExceeded):
+        REFUSALS.labels(str(error.details["quota"])).inc()
 
 
 def _accepts_problem(scope: Scope) -> bool:

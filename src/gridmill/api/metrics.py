@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from gridmill.engine.gauges import Gauges
 from gridmill.kit.errors import Unavailable
+from gridmill.kit.meters import METERS
+from gridmill.tasks.gauges import Gauges
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Several scrapers at once cost the database one look.
@@ -20,7 +19,7 @@ _PATIENCE_SECONDS = 3.0
 
 
 class Metrics:
-    """Requests by method, route and status; their durations in seconds; the process's own."""
+    """Requests by method, route and status; their durations in seconds; this process's meters."""
 
     def __init__(self, read_gauges: Callable[[], Awaitable[Gauges]]) -> None:
         self._registry = CollectorRegistry()
@@ -29,8 +28,6 @@ class Metrics:
         self._looked_at = -_FRESH_SECONDS
         self._looking = asyncio.Lock()
         self._registry.register(self._work)
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
         self._requests = Counter(
             "gridmill_http_requests",
             "Requests answered",
@@ -59,7 +56,7 @@ class Metrics:
                 except (Unavailable, TimeoutError):
                     self._work.gauges = None
                 self._looked_at = time.monotonic()
-        return generate_latest(self._registry)
+        return generate_latest(self._registry) + generate_latest(METERS)
 
 
 class _Work(Collector):
@@ -88,5 +85,10 @@ class _Work(Collector):
         for status, count in gauges.open_tasks.items():
             tasks.add_metric((status,), count)
         yield from (waiting, running, oldest, tasks)
+        yield GaugeMetricFamily(
+            "gridmill_webhook_undelivered_seconds",
+            "Age of the oldest webhook message that is not delivered and still tried",
+            value=gauges.undelivered_seconds,
+        )
         alive = "Workers with a sign of life in the last 10 s"
         yield GaugeMetricFamily("gridmill_workers_alive", alive, value=gauges.workers)

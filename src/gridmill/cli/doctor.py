@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from gridmill.bootstrap import check_model, make_local_server, open_database
-from gridmill.engine.gauges import read_gauges
+from gridmill.engine.gauges import read_queues
 from gridmill.engine.procrastinate_engine import count_live_workers
 from gridmill.kit.errors import Unavailable
 from gridmill.providers.local.errors import LocalModelError
@@ -148,7 +148,7 @@ async def _check_clock(url: str) -> Finding:
 
 async def _check_queues(url: str) -> Finding:
     async with open_database(url) as database, database.transaction(read_only=True) as tx:
-        queues = (await read_gauges(tx)).queues
+        queues = await read_queues(tx)
     waiting = {name: queue for name, queue in queues.items() if queue.waiting}
     if not waiting:
         return Finding(Mark.OK, "queue", "no job waits")

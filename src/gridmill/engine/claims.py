@@ -6,7 +6,7 @@ function asks for the job's number only, so a late worker could delete a job und
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +16,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.manager import JobManager, NotificationCallback
 from psycopg_pool import AsyncConnectionPool
 
+from gridmill.engine.origin import Origin, unpack
 from gridmill.storage.database import Tx
 
 # The database is away, or said no: try again later. (ConnectorException wraps psycopg's errors.)
@@ -179,6 +180,7 @@ class Claim:
     payload: Mapping[str, Any]
     attempts: int
     worker_id: int
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +238,8 @@ class Claims:
         row = await self._run(_CLAIM, {"queue": queue, "worker": worker_id})
         if row is None:
             return None
-        job_id, name, queue, payload, attempts = row
+        job_id, name, queue, packed, attempts = row
+        payload, origin = unpack(packed)
         return Claim(
             job_id=job_id,
             name=name,
@@ -244,6 +247,7 @@ class Claims:
             payload=payload,
             attempts=attempts,
             worker_id=worker_id,
+            origin=origin,
         )
 
     async def settle(self, claim: Claim, outcome: Outcome) -> bool:

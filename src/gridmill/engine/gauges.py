@@ -1,9 +1,8 @@
-"""How much waits and how long it has waited: what an operator watches, read from the tables.
+"""How many jobs wait and how long they have waited: what an operator watches, read from the tables.
 
 The figures are of the whole installation, whichever process is asked.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gridmill.storage.database import Tx
@@ -25,16 +24,6 @@ _QUEUES = """
              LIMIT %s) AS waiting
      GROUP BY 1, 2
 """
-_WORKERS = """
-    SELECT count(*) FROM procrastinate_workers
-     WHERE last_heartbeat > now() - interval '10 seconds'
-"""
-_TASKS = """
-    SELECT status, count(*)
-      FROM tasks
-     WHERE status IN ('queued', 'processing')
-     GROUP BY status
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +35,8 @@ class QueueGauge:
     running: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Gauges:
-    """Queues by name, open tasks by status, workers with a sign of life in the last 10 s."""
-
-    queues: Mapping[str, QueueGauge]
-    open_tasks: Mapping[str, int]
-    workers: int
-
-
-async def read_gauges(tx: Tx) -> Gauges:
-    """The figures now; at most 100,000 jobs are looked at."""
+async def read_queues(tx: Tx) -> dict[str, QueueGauge]:
+    """The queues that have work now, by name; at most 100,000 jobs are looked at."""
     cursor = await tx.execute(_QUEUES, (MOST_COUNTED,))
     queues: dict[str, QueueGauge] = {}
     for name, status, count, oldest in await cursor.fetchall():
@@ -65,8 +45,4 @@ async def read_gauges(tx: Tx) -> Gauges:
             queues[name] = QueueGauge(before.waiting, before.oldest_seconds, count)
         else:
             queues[name] = QueueGauge(count, max(0.0, oldest), before.running)
-    cursor = await tx.execute(_TASKS)
-    tasks = {"queued": 0, "processing": 0, **{row[0]: row[1] for row in await cursor.fetchall()}}
-    cursor = await tx.execute(_WORKERS)
-    row = await cursor.fetchone()
-    return Gauges(queues, tasks, 0 if row is None else int(row[0]))
+    return queues

@@ -6,6 +6,7 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.jobs import Job as EngineJob
 from procrastinate.manager import JobManager
 
+from gridmill.engine.origin import Origin, find_origin, pack
 from gridmill.engine.port import Job
 from gridmill.storage.database import Tx
 
@@ -25,9 +26,10 @@ class ProcrastinateEngine:
 
         Workers learn of them when the transaction commits, and never if it does not.
         """
+        origin = find_origin()
         ids: list[int] = []
         for start in range(0, len(jobs), _CHUNK):
-            chunk = [_to_engine(job) for job in jobs[start : start + _CHUNK]]
+            chunk = [_to_engine(job, origin) for job in jobs[start : start + _CHUNK]]
             stored = await self._manager.batch_defer_jobs_async(chunk, connection=tx)
             ids.extend(job.id for job in stored if job.id is not None)
         return ids
@@ -67,14 +69,14 @@ class ProcrastinateEngine:
         return frozenset(int(row[0]) for row in await cursor.fetchall())
 
 
-def _to_engine(job: Job) -> EngineJob:
+def _to_engine(job: Job, origin: Origin) -> EngineJob:
     return EngineJob(
         queue=job.queue,
         task_name=job.name,
         priority=job.priority,
         lock=job.lock,
         queueing_lock=None,
-        task_kwargs=dict(job.payload),
+        task_kwargs=pack(job.payload, origin),
         scheduled_at=job.run_at,
     )
 

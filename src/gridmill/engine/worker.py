@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import structlog
 from procrastinate.jobs import Notification
 
-from gridmill.engine.claims import OUTAGE, Claim, Claims
+from gridmill.engine.claims import OUTAGE, Claim, Claims, End
 from gridmill.engine.port import HandlerSpec
 from gridmill.engine.runs import Run, Stop
+from gridmill.kit.traces import open_span
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -200,8 +201,16 @@ class _Worker:
         context = {"job": run.claim.name, "job_id": run.claim.job_id}
         if "taskId" in run.claim.payload:
             context["task_id"] = str(run.claim.payload["taskId"])
+        origin = run.claim.origin
+        if origin.request_id is not None:
+            context["request_id"] = origin.request_id
         with structlog.contextvars.bound_contextvars(**context):
-            outcome = await run.execute()
+            name = f"job {run.claim.name}"
+            with open_span(name, "consumer", parent=origin.traceparent) as span:
+                outcome = await run.execute()
+                span.note({f"gridmill.{key}": value for key, value in context.items()})
+                if outcome.end is not End.DONE:
+                    span.fail(outcome.end.value)
             pause = _FIRST_PAUSE_SECONDS
             while run.stopped is not Stop.LOST:
                 try:

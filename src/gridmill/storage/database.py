@@ -2,11 +2,12 @@
 
 import asyncio
 import select
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import LiteralString, Self, TypeAlias
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import AsyncConnection, IsolationLevel
@@ -18,6 +19,8 @@ from gridmill.kit.errors import Unavailable
 
 Tx: TypeAlias = AsyncConnection[TupleRow]
 """A connection inside a transaction: commits and rollbacks belong to `Database.transaction`."""
+
+_after_commit: WeakKeyDictionary[Tx, list[Callable[[], None]]] = WeakKeyDictionary()
 
 # How long a caller waits for a free connection before it is told 503. A restart of PostgreSQL
 # takes about two seconds, so most callers never notice one.
@@ -44,6 +47,20 @@ class Timeouts:
     statement: float = 120.0
     lock: float = 10.0
     idle: float = 60.0
+
+
+def after_commit(tx: Tx, step: Callable[[], None]) -> None:
+    """Have `step`, which must not raise, called once `tx` is committed, and never if it is not."""
+    _after_commit.setdefault(tx, []).append(step)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """Connections that are lent out, those that are idle, and callers that wait for one."""
+
+    in_use: int
+    idle: int
+    waiting: int
 
 
 class Database:
@@ -105,6 +122,13 @@ class Database:
         await pool.open(wait=False)
         return cls(pool, url)
 
+    @property
+    def use(self) -> PoolUse:
+        """How busy the pool is now."""
+        stats = self._pool.get_stats()
+        idle = stats.get("pool_available", 0)
+        return PoolUse(stats.get("pool_size", 0) - idle, idle, stats.get("requests_waiting", 0))
+
     async def close(self) -> None:
         """Wait for borrowed connections to come back for up to 5 s, then drop the rest."""
         await self._pool.close()
@@ -126,6 +150,7 @@ class Database:
         async with _unavailable_on_outage(), self._borrow() as connection:
             await connection.set_read_only(read_only)
             await connection.set_isolation_level(isolation)
+            _after_commit.pop(connection, None)
             async with connection.transaction():
                 if statement_timeout is not None:
                     await connection.execute(
@@ -133,6 +158,8 @@ class Database:
                         (_milliseconds(statement_timeout),),
                     )
                 yield connection
+            for step in _after_commit.pop(connection, ()):
+                step()
 
     async def run_alone(self, statement: LiteralString, values: Sequence[object]) -> None:
         """One statement that is a transaction by itself: one round trip instead of three.

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from gridmill.datasets import service as datasets
 from gridmill.engine.port import Engine
-from gridmill.storage.database import Tx
+from gridmill.kit.meters import TASKS_ENDED
+from gridmill.storage.database import Tx, after_commit
 from gridmill.tasks.errors import TaskNotCancellable
 from gridmill.tasks.model import Task, TaskStatus
 from gridmill.tasks.repository import batches as batch_rows
@@ -63,6 +64,8 @@ async def tell(tx: Tx, engine: Engine, task_id: UUID) -> None:
     event = None if task is None else _EVENTS.get(task.status)
     if task is None or event is None:
         return
+    if not task.is_open:
+        after_commit(tx, TASKS_ENDED.labels(task.status.value).inc)
     wire = task_to_wire(task)
     data = {name: wire[name] for name in _TOLD}
     also = None if task.is_open else task.webhook_id

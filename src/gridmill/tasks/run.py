@@ -18,6 +18,7 @@ from gridmill.datasets.model import TaskType, Writer
 from gridmill.engine.port import Engine
 from gridmill.kit.clock import now
 from gridmill.kit.ids import encode_row
+from gridmill.kit.meters import CELLS
 from gridmill.operations.model import (
     BatchOutcome,
     CellError,
@@ -35,6 +36,7 @@ from gridmill.tasks.model import (
     OPERATION_UNAVAILABLE,
     BatchKey,
     BatchResult,
+    Counts,
     Operations,
     TaskKind,
     TaskStatus,
@@ -177,6 +179,8 @@ class BatchRunner:
                         await self._cancel_others(tx, key)
         except _LateWrite:
             _log.info("late batch refused", task_id=str(key.task_id), batch=key.batch_no)
+        else:
+            _count_cells(result.cells)
 
     async def _refuse(
         self, setup: Setup, key: BatchKey, claimed: Claimed, error: ProviderRefused
@@ -196,6 +200,13 @@ class BatchRunner:
     async def _cancel_others(self, tx: Tx, key: BatchKey) -> None:
         others = await batch_rows.list_job_ids(tx, key.task_id, except_batch=key.batch_no)
         await self._engine.cancel(tx, others)
+
+
+def _count_cells(cells: Counts) -> None:
+    CELLS.labels("ok").inc(cells.completed - cells.needs_review)
+    CELLS.labels("needs_review").inc(cells.needs_review)
+    CELLS.labels("failed").inc(cells.failed)
+    CELLS.labels("skipped").inc(cells.skipped)
 
 
 class _TrainingLoader:

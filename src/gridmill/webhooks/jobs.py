@@ -17,7 +17,9 @@ from gridmill.engine.port import Engine, HandlerSpec, JobContext
 from gridmill.kit.clock import now
 from gridmill.kit.egress import Egress, EgressFailed
 from gridmill.kit.errors import Unavailable
-from gridmill.storage.database import Database, Tx
+from gridmill.kit.meters import WEBHOOK_ATTEMPTS, WEBHOOK_SECONDS
+from gridmill.kit.traces import open_span
+from gridmill.storage.database import Database, Tx, after_commit
 from gridmill.webhooks import repository, service
 from gridmill.webhooks.events import DELIVER_JOB, RELEASE_JOB, make_deliver_job, make_release_job
 from gridmill.webhooks.model import (
@@ -55,7 +57,17 @@ def handlers(database: Database, engine: Engine, egress: Egress) -> dict[str, Ha
         if loaded is None:
             return
         url, body, headers = loaded
-        outcome = await _attempt(egress, url, body, headers)
+        with open_span("webhook delivery", "client") as span:
+            outcome = await _attempt(egress, url, body, headers)
+            span.note(
+                {
+                    "gridmill.delivery_id": str(delivery_id),
+                    "gridmill.attempt": attempt,
+                    "http.response.status_code": outcome.status_code,
+                }
+            )
+            if not outcome.succeeded:
+                span.fail("failed")
         async with database.transaction() as tx:
             await record(tx, engine, delivery_id, attempt, outcome)
 
@@ -92,6 +104,7 @@ async def record(tx: Tx, engine: Engine, delivery_id: UUID, attempt: int, outcom
     if found is None:
         return
     delivery, webhook = found
+    after_commit(tx, lambda: _count(outcome))
     if outcome.succeeded:
         await repository.record_attempt(
             tx, delivery_id, attempt, outcome, DeliveryStatus.SUCCEEDED, None
@@ -146,6 +159,11 @@ def _find_reason_to_disable(outcome: Outcome, failing: timedelta) -> str | None:
     if failing >= PATIENCE:
         return "Every delivery failed for 5 days."
     return None
+
+
+def _count(outcome: Outcome) -> None:
+    WEBHOOK_ATTEMPTS.labels("succeeded" if outcome.succeeded else "failed").inc()
+    WEBHOOK_SECONDS.observe(outcome.response_time_ms / 1000)
 
 
 async def _find_due(tx: Tx, delivery_id: UUID, attempt: int) -> tuple[Delivery, Webhook] | None:

@@ -227,6 +227,17 @@ async def count_deliveries(tx: Tx, webhook_id: UUID, status: str | None) -> int:
     )
 
 
+async def measure_undelivered(tx: Tx) -> float:
+    """Seconds since the message of the oldest pending delivery was written; 0 without one."""
+    cursor = await tx.execute(
+        "SELECT extract(epoch FROM clock_timestamp() - m.created_at)::float8 "
+        "FROM webhook_deliveries d JOIN webhook_messages m USING (message_id) "
+        "WHERE d.status = 'pending' ORDER BY d.delivery_id LIMIT 1"
+    )
+    row = await cursor.fetchone()
+    return max(0.0, row[0]) if row else 0.0
+
+
 async def summarise(tx: Tx, webhook_ids: Sequence[UUID]) -> dict[UUID, Statistics]:
     """Statistics of endpoints; those without a delivery are left out."""
     cursor = await tx.execute(

@@ -227,6 +227,11 @@ async def list_deliveries(
     return cut_page(paging, found, total, lambda delivery: delivery.delivery_id)
 
 
+async def measure_undelivered(tx: Tx) -> float:
+    """How late the oldest delivery is that is still tried, in seconds, over all workspaces."""
+    return await repository.measure_undelivered(tx)
+
+
 async def retry_delivery(tx: Tx, engine: Engine, webhook: Webhook, delivery_id: str) -> Delivery:
     """Send a delivery again, at once, whatever became of it; the schedule begins anew.
 

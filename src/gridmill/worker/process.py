@@ -15,6 +15,7 @@ from gridmill.bootstrap import open_worker, prepare_database
 from gridmill.engine.worker import Timings, run_worker
 from gridmill.kit.errors import Unavailable
 from gridmill.settings import Settings
+from gridmill.worker.metrics import show_metrics
 
 T = TypeVar("T")
 
@@ -48,7 +49,8 @@ async def work(settings: Settings, database_url: str) -> None:
         return True
 
     if await _until_reachable(prepare, stop):
-        await _work(settings, database_url, stop)
+        with show_metrics(settings.worker_metrics_host, settings.worker_metrics_port):
+            await _work(settings, database_url, stop)
 
 
 async def _work(settings: Settings, database_url: str, stop: asyncio.Event) -> None:

@@ -5,9 +5,7 @@ import hmac
 import json
 import os
 import signal
-import threading
 from collections.abc import Callable, Generator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from standardwebhooks import Webhook as StandardWebhook
@@ -15,6 +13,7 @@ from standardwebhooks import Webhook as StandardWebhook
 from tests.acceptance.conftest import connect
 from tests.acceptance.tasks.test_crashes import find_child
 from tests.support.api import Json, ask, end_of, make_dataset, refuse, start_bulk, upload
+from tests.support.receiver import Receiver
 from tests.support.serving import Served, run_command
 from tests.support.waiting import eventually
 
@@ -22,42 +21,11 @@ OPEN = {"GRIDMILL_EGRESS_ALLOW": "127.0.0.0/8", "GRIDMILL_WEBHOOK_ALLOW_HTTP": "
 SECRET = "a secret of some length"
 
 
-class Receiver:
-    """Keeps what it gets; `/slow` answers when `release` is set, `/gone` with 410."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, dict[str, str], bytes]] = []
-        self.release = threading.Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                outer.got.append((self.path, headers, body))
-                if self.path == "/slow":
-                    outer.release.wait(60)
-                self.send_response(410 if self.path == "/gone" else 200)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its base names it)
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def at(self, path: str) -> list[tuple[dict[str, str], bytes]]:
-        return [(headers, body) for where, headers, body in self.got if where == path]
-
-
 @pytest.fixture
 def receiver() -> Generator[Receiver]:
     made = Receiver()
     yield made
-    made.release.set()
-    made.server.shutdown()
-    made.server.server_close()
+    made.close()
 
 
 def body(receiver: Receiver, path: str, *events: str) -> Json:

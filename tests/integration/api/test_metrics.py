@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 from gridmill.api.metrics import Metrics
-from gridmill.engine.gauges import Gauges, read_gauges
 from gridmill.engine.port import Job
 from gridmill.engine.procrastinate_engine import ProcrastinateEngine
 from gridmill.kit.clock import now
 from gridmill.kit.errors import Unavailable
 from gridmill.storage.database import Database
+from gridmill.tasks.gauges import Gauges, read_gauges
 from tests.integration.api.conftest import Client
 
 

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from gridmill.kit.errors import Unavailable
-from gridmill.storage.database import Database, Timeouts
+from gridmill.storage.database import Database, Timeouts, after_commit
 from tests.support.postgres import Server, with_database
 from tests.support.waiting import eventually
 
@@ -196,3 +196,20 @@ def count_backends(url: str, *, at_least: int) -> bool:
             "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()"
         ).fetchone()
     return row is not None and row[0] >= at_least
+
+
+async def test_what_waits_for_a_commit_happens_after_it_and_not_at_all_without_one(
+    notes: Database,
+) -> None:
+    done: list[str] = []
+    with pytest.raises(ValueError, match="stop"):
+        async with notes.transaction() as tx:
+            after_commit(tx, lambda: done.append("lost"))
+            raise ValueError("stop")
+    async with notes.transaction() as tx:
+        after_commit(tx, lambda: done.append("kept"))
+        assert done == []
+    assert done == ["kept"]
+    async with notes.transaction():
+        pass
+    assert done == ["kept"]

@@ -4,9 +4,18 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 from yarl import URL
 
+from gridmill.kit.meters import (
+    MODEL_CALLS,
+    MODEL_COST,
+    MODEL_SECONDS,
+    MODEL_TOKENS,
+    UNPRICED_CALLS,
+)
+from gridmill.kit.traces import open_span
 from gridmill.providers.llm.budget import Budget
 from gridmill.providers.llm.errors import (
     InvalidReply,
@@ -57,6 +66,7 @@ class _Talk:
     attempts: int = 0
     calls: int = 0
     pause: float = 0.0
+    outcome: str | None = None
     give_up_at: float | None = field(default=None)
 
 
@@ -130,6 +140,7 @@ class Caller:
             reservation = await budget.reserve(talk.prompt_tokens + talk.max_tokens, cost)
         expected = talk.prompt_tokens + min(talk.max_tokens, talk.ladder.expected_completion)
         talk.spent, talk.signal, talk.retry_after = NOTHING_SPENT, Signal.NONE, None
+        talk.outcome = None
         entered = False
         began = 0.0
         try:
@@ -137,7 +148,7 @@ class Caller:
             entered = True
             began = time.monotonic()
             talk.calls += 1
-            return await self._call(talk)
+            return await self._trace(talk)
         finally:
             spent = talk.spent
             if entered:
@@ -146,8 +157,27 @@ class Caller:
                 self._lane.leave(
                     talk.signal, unspent, seconds=seconds, retry_after=talk.retry_after
                 )
+                _count_call(self._access.provider, talk, seconds)
             if reservation is not None and budget is not None:
                 budget.settle(reservation, spent)
+
+    async def _trace(self, talk: _Talk) -> Answer | None:
+        with open_span("model call", "client") as span:
+            try:
+                return await self._call(talk)
+            finally:
+                # Names of OpenTelemetry's semantic conventions for generative AI.
+                span.note(
+                    {
+                        "gen_ai.provider.name": self._access.provider,
+                        "gen_ai.request.model": talk.model,
+                        "gen_ai.usage.input_tokens": talk.spent.prompt_tokens,
+                        "gen_ai.usage.output_tokens": talk.spent.completion_tokens,
+                        "gridmill.outcome": talk.outcome,
+                    }
+                )
+                if talk.outcome not in {None, "ok"}:
+                    span.fail(str(talk.outcome))
 
     async def _call(self, talk: _Talk) -> Answer | None:
         if (refusal := talk.ladder.find_refusal()) is not None:
@@ -158,11 +188,15 @@ class Caller:
         timeout = min(self._access.attempt_timeout, max(0.001, talk.give_up_at - now))
         dialect = talk.own_dialect or talk.ladder.choose(talk.request.frame)
         body = self._wire.encode(talk.model, talk.request, dialect, talk.repair)
+        # What stays true when the call is cancelled or its reply cannot be taken.
+        talk.outcome = "broken_off"
         try:
             reply = await self._transport.post(self._url, self._headers, body, timeout)
+            talk.outcome = _name_outcome(reply.status)
             if reply.status == 200:
                 return await self._judge(talk, self._read(talk, reply.body), dialect)
         except (ProviderUnavailable, ProviderTimeout) as error:
+            talk.outcome = "timeout" if isinstance(error, ProviderTimeout) else "unavailable"
             self._put_off(talk, error)
             return None
         self._face(talk, reply, dialect)
@@ -196,6 +230,7 @@ class Caller:
             )
         problems = _find_problems(talk.request, read)
         if data is not None and not problems:
+            talk.outcome = "ok"
             talk.ladder.confirm(used, talk.spent.completion_tokens)
             if talk.keep is not None:
                 await talk.keep(data, talk.usage)
@@ -249,6 +284,28 @@ class Caller:
         if late or (talk.attempts >= _ATTEMPTS and not isinstance(error, ProviderLimited)):
             raise error
         talk.pause = pause
+
+
+def _name_outcome(status: int) -> str:
+    """Of a reply that nobody has read yet: a 200 is `unfit` until it is accepted."""
+    if status == HTTPStatus.OK:
+        return "unfit"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "limited"
+    return "unavailable" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused"
+
+
+def _count_call(provider: str, talk: _Talk, seconds: float) -> None:
+    if talk.outcome is None:
+        return
+    MODEL_CALLS.labels(provider, talk.outcome).inc()
+    MODEL_SECONDS.labels(provider).observe(seconds)
+    MODEL_TOKENS.labels(provider, "prompt").inc(talk.spent.prompt_tokens)
+    MODEL_TOKENS.labels(provider, "completion").inc(talk.spent.completion_tokens)
+    if talk.price is None:
+        UNPRICED_CALLS.labels(provider).inc()
+    else:
+        MODEL_COST.labels(provider).inc(talk.spent.cost_usd or 0.0)
 
 
 def _find_problems(request: ModelRequest, read: WireReply) -> list[str]:
