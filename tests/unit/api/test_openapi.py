@@ -35,6 +35,36 @@ def test_operation_ids_are_unique_and_every_operation_says_what_it_does() -> Non
         assert operation["tags"]
 
 
+def test_shapes_have_names_that_a_generator_can_use_and_tags_say_what_they_hold() -> None:
+    document = write()
+    for name in document["components"]["schemas"]:
+        assert re.fullmatch(r"[A-Z][A-Za-z]+", name), name
+    for tag in document["tags"]:
+        assert len(tag["description"]) > len(tag["name"]) + 5, tag
+
+
+def test_every_error_says_when_it_comes_in_both_shapes() -> None:
+    for path, methods in write()["paths"].items():
+        for method, operation in methods.items():
+            for status, said in operation["responses"].items():
+                if int(status) < 400:
+                    continue
+                assert set(said["content"]) == {"application/json", "application/problem+json"}
+                for line in said["description"].splitlines():
+                    assert re.fullmatch(r"`[A-Z_]+`: \S.{8,}", line), (method, path, line)
+
+
+def test_a_changing_call_tells_what_its_idempotency_key_may_answer() -> None:
+    responses = write()["paths"]["/api/v2/keys/{key_id}"]["delete"]["responses"]
+    assert "`VALIDATION_ERROR`" in responses["422"]["description"]
+    assert "`PAYLOAD_TOO_LARGE`" in responses["413"]["description"]
+
+
+def test_a_new_key_may_name_a_dataset_that_is_not_there() -> None:
+    responses = write()["paths"]["/api/v2/keys"]["post"]["responses"]
+    assert "`DATASET_NOT_FOUND`" in responses["404"]["description"]
+
+
 def _drop_operation(document: Json) -> None:
     del document["paths"][DATASET]["get"]
 
