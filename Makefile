@@ -15,7 +15,7 @@ SOURCES := src tests tools benchmarks examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check format test demo nemesis openapi lock clean
+.PHONY: help install check format test demo nemesis contract openapi lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,9 @@ demo: install ## The main job on real data: a server, a table, a task, the resul
 openapi: install ## Write docs/openapi.json anew from the routes
 	$(PY) -m tools.openapi
 
+contract: install ## Call everything as the API's description says and breaks (EXAMPLES=100 a call)
+	GRIDMILL_CONTRACT_EXAMPLES=$(or $(EXAMPLES),100) $(PY) -m pytest -q tests/acceptance/api/test_contract.py $(ARGS)
+
 nemesis: install ## Kill everything at random while clients work, then check (SEEDS=5)
 	$(PY) -m benchmarks.nemesis --seeds $(or $(SEEDS),5)
 
@@ -65,5 +68,5 @@ lock: install ## Choose the versions of all dependencies anew (needs a network)
 	$(PY) -m tools.house
 
 clean: ## Remove what the others made, .venv too
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache
 	find src tests tools benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -60,7 +60,7 @@ def list_parameters(method: str, operation: Operation) -> list[Json]:
         found.append(_parameter(HEADER, text, _KEY))
     if operation.tagged and method in {"PATCH", "PUT", "DELETE"}:
         text = "Go on only if the `ETag` is one of these (412 otherwise); `*` is any"
-        found.append(_parameter("If-Match", text, {**_TEXT, "minLength": 1}))
+        found.append(_parameter("If-Match", text, _TEXT))
     if operation.tagged and method == "GET":
         text = "Answer 304 without a body if the `ETag` is one of these"
         found.append(_parameter("If-None-Match", text, _TEXT))

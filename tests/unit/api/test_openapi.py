@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
+from gridmill.api.rooms import list_routers
+from gridmill.api.routes import RouteTable
 from tools.openapi import COMMITTED, find_breaks, to_text, write
 
 Json = dict[str, Any]
@@ -63,6 +65,16 @@ def test_a_changing_call_tells_what_its_idempotency_key_may_answer() -> None:
 def test_a_new_key_may_name_a_dataset_that_is_not_there() -> None:
     responses = write()["paths"]["/api/v2/keys"]["post"]["responses"]
     assert "`DATASET_NOT_FOUND`" in responses["404"]["description"]
+
+
+def test_the_allowed_methods_of_a_path_are_not_those_of_an_object_that_its_last_part_might_name() -> (
+    None
+):
+    routes = RouteTable(list_routers())
+    assert routes.methods_of("/api/v2/datasets/x/tasks/bulk") == ["OPTIONS", "POST"]
+    assert routes.methods_of("/api/v2/datasets/upload") == ["OPTIONS", "POST"]
+    assert routes.methods_of("/api/v2/datasets/x/tasks/y") == ["DELETE", "GET", "HEAD", "OPTIONS"]
+    assert routes.methods_of("/nowhere") == ["OPTIONS"]
 
 
 def _drop_operation(document: Json) -> None:
