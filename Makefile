@@ -15,7 +15,7 @@ SOURCES := src tests tools benchmarks examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check format test demo nemesis contract openapi lock clean
+.PHONY: help install check format test demo nemesis contract openapi promise lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,9 @@ demo: install ## The main job on real data: a server, a table, a task, the resul
 
 openapi: install ## Write docs/openapi.json anew from the routes
 	$(PY) -m tools.openapi
+
+promise: install ## Promise clients the present API; says what that breaks (docs/openapi.released.json)
+	$(PY) -m tools.openapi release
 
 contract: install ## Call everything as the API's description says and breaks (EXAMPLES=100 a call)
 	GRIDMILL_CONTRACT_EXAMPLES=$(or $(EXAMPLES),100) $(PY) -m pytest -q tests/acceptance/api/test_contract.py $(ARGS)
