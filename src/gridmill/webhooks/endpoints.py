@@ -211,6 +211,7 @@ async def list_deliveries(call: CallDep, webhook_id: str) -> Response:
 async def retry_delivery(call: CallDep, webhook_id: str, delivery_id: str) -> Response:
     """Send a delivery again, at once."""
     webhook = await _find(call, webhook_id)
+    await service.find_delivery(await call.tx(), webhook, delivery_id)
     await call.body(EmptyBody, optional=True)
     again = await service.retry_delivery(
         await call.tx(), call.service(Engine), webhook, delivery_id
