@@ -15,7 +15,7 @@ SOURCES := src tests tools benchmarks examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check format test demo nemesis openapi lock clean
+.PHONY: help install check format test demo nemesis contract openapi promise spectral lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,19 @@ demo: install ## The main job: a server, tables, tasks, results (GRIDMILL_DEMO_M
 openapi: install ## Write docs/openapi.json anew from the routes
 	$(PY) -m tools.openapi
 
+spectral: ## Lint the API's description with Spectral (needs node and a network once)
+	@command -v npm >/dev/null || { echo "This needs node with npm: https://nodejs.org"; exit 1; }
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix .spectral \
+	  @stoplight/spectral-cli@6.16.3 @stoplight/spectral-owasp-ruleset@2.0.1
+	NODE_PATH=.spectral/node_modules .spectral/node_modules/.bin/spectral lint \
+	  --ruleset .spectral.yaml --fail-severity warn docs/openapi.json
+
+promise: install ## Promise clients the present API; says what that breaks (docs/openapi.released.json)
+	$(PY) -m tools.openapi release
+
+contract: install ## Call everything as the API's description says and breaks (EXAMPLES=100 a call)
+	GRIDMILL_CONTRACT_EXAMPLES=$(or $(EXAMPLES),100) $(PY) -m pytest -q tests/acceptance/api/test_contract.py $(ARGS)
+
 nemesis: install ## Kill everything at random while clients work, then check (SEEDS=5)
 	$(PY) -m benchmarks.nemesis --seeds $(or $(SEEDS),5)
 
@@ -65,5 +78,5 @@ lock: install ## Choose the versions of all dependencies anew (needs a network)
 	$(PY) -m tools.house
 
 clean: ## Remove what the others made, .venv too
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .spectral build dist .pytest_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache
 	find src tests tools benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

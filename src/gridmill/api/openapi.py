@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 import gridmill
 from gridmill.api import openapi_headers
 from gridmill.api.routes import Mounted
+from gridmill.kit.errors import GridmillError
 from gridmill.kit.http import Operation
 
 Mode: TypeAlias = Literal["validation", "serialization"]
@@ -31,6 +32,31 @@ _ERROR: Json = {
         "code": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]*$"},
         "details": {"type": "object", "description": "What went wrong, for programs"},
     },
+}
+_PROBLEM: Json = {
+    "type": "object",
+    "description": "An error for those who accept `application/problem+json` (RFC 9457).",
+    "required": ["type", "title", "status", "detail", "code", "details"],
+    "additionalProperties": False,
+    "properties": {
+        "type": {"type": "string", "const": "about:blank"},
+        "title": {"type": "string", "description": "The status in words"},
+        "status": {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string", "description": "What went wrong, for people"},
+        "code": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]*$"},
+        "details": {"type": "object", "description": "What went wrong, for programs"},
+    },
+}
+_TAGS = {
+    "Cells": "Single values: read, write, judge, and what they were before.",
+    "Columns": "What a dataset's cells hold, and what a task makes of them.",
+    "Data sources": "Uploaded files and the tables and texts that were read from them.",
+    "Datasets": "Tables that tasks work on.",
+    "Downloads": "Files behind signed links; no key is needed.",
+    "Keys": "API keys of the workspace.",
+    "Rows": "Rows of a dataset: add, read in pages, delete.",
+    "Tasks": "Work over a dataset: start, watch, stop, repeat, undo; what it used.",
+    "Webhooks": "Addresses that are told what happened, and what was sent to them.",
 }
 _INTRODUCTION = (
     "Self-hosted AI tasks over tabular datasets. Every call carries `Authorization: Bearer KEY`;"
@@ -58,11 +84,11 @@ def write_openapi(routes: Iterable[Mounted]) -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag, "description": f"{tag}."} for tag in tags],
+        "tags": [{"name": tag, "description": _TAGS.get(tag, tag)} for tag in tags],
         "security": [{"key": []}],
         "paths": dict(sorted(paths.items())),
         "components": {
-            "schemas": {**definitions, "Error": _ERROR},
+            "schemas": {**definitions, "Error": _ERROR, "Problem": _PROBLEM},
             "headers": openapi_headers.HEADERS,
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "An API key (`gm_…`)"}
@@ -79,7 +105,7 @@ def _write_models(operations: Iterable[Operation]) -> tuple[Mapping[ModelKey, Js
         if operation.reply is not None:
             wanted[operation.reply, "serialization"] = None
     references, schema = models_json_schema(list(wanted), ref_template=_REF)
-    return cast("Mapping[ModelKey, Json]", references), schema.get("$defs", {})
+    return cast("Mapping[ModelKey, Json]", references), _tidy(schema.get("$defs", {}))
 
 
 def _write_operation(
@@ -141,25 +167,35 @@ def _write_success(method: str, operation: Operation, references: Mapping[ModelK
 
 
 def _write_errors(method: str, operation: Operation) -> Json:
-    codes: dict[int, list[str]] = defaultdict(list)
+    found: dict[int, dict[str, type[GridmillError]]] = defaultdict(dict)
     for error in (*operation.errors, *openapi_headers.list_errors(method, operation)):
-        if error.code not in codes[error.status]:
-            codes[error.status].append(error.code)
+        found[error.status].setdefault(error.code, error)
     return {
         str(status): {
-            "description": ", ".join(f"`{code}`" for code in names),
+            "description": "\n".join(f"`{c}`: {_say_error(e)}" for c, e in errors.items()),
             "headers": openapi_headers.name_headers(method, operation, status),
             "content": {
-                "application/json": {
-                    "schema": {
-                        "allOf": [{"$ref": _REF.format(model="Error")}],
-                        "properties": {"code": {"enum": names}},
-                    }
-                }
+                "application/json": _write_shape("Error", list(errors)),
+                "application/problem+json": _write_shape("Problem", list(errors)),
             },
         }
-        for status, names in sorted(codes.items())
+        for status, errors in sorted(found.items())
     }
+
+
+def _write_shape(model: str, codes: list[str]) -> Json:
+    return {
+        "schema": {
+            "allOf": [{"$ref": _REF.format(model=model)}],
+            "properties": {"code": {"enum": codes}},
+        }
+    }
+
+
+def _say_error(error: type[GridmillError]) -> str:
+    """The first sentence of the error's docstring, without the status that it begins with."""
+    text = inspect.getdoc(error) or ""
+    return re.sub(r"^\d{3}:? ", "", " ".join(text.partition("\n\n")[0].split()))
 
 
 def _path_parameters(path: str) -> list[Json]:
@@ -188,10 +224,22 @@ def _query_parameters(operation: Operation) -> list[Json]:
             "in": "query",
             "required": name in schema.get("required", ()),
             "description": field.get("description", name),
-            "schema": _inline(field, definitions),
+            "schema": _tidy(_inline(field, definitions)),
         }
         for name, field in schema.get("properties", {}).items()
     ]
+
+
+def _tidy(schema: Any) -> Any:  # noqa: ANN401 - JSON
+    """A schema with integers of a known width; generators pick their type by it."""
+    if isinstance(schema, list):
+        return [_tidy(item) for item in schema]  # pyright: ignore[reportUnknownVariableType]
+    if not isinstance(schema, dict):
+        return schema
+    fields: Json = {name: _tidy(value) for name, value in schema.items()}  # pyright: ignore[reportUnknownVariableType]
+    if fields.get("type") == "integer":
+        fields.setdefault("format", "int64")
+    return fields
 
 
 def _inline(schema: Any, definitions: Json) -> Any:  # noqa: ANN401 - JSON

@@ -7,15 +7,23 @@ from gridmill.kit.errors import (
     GridmillError,
     IdempotencyInProgress,
     IdempotencyKeyReused,
+    PayloadTooLarge,
     PreconditionFailed,
+    ValidationFailed,
 )
 from gridmill.kit.http import Operation
 from gridmill.kit.http.idempotency import HEADER, METHODS, REPLAYED
 
 Json: TypeAlias = dict[str, Any]
 
-_INTEGER = {"type": "integer", "minimum": 0}
+_INTEGER = {"type": "integer", "format": "int64", "minimum": 0}
 _TEXT = {"type": "string"}
+_KEY = {
+    **_TEXT,
+    "minLength": 1,
+    "maxLength": 257,
+    "pattern": r'^([!#-~]([ -~]{0,253}[!-~])?|"[!#-\[\]-~]{1,255}")$',
+}
 _RATE = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _WAITING = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
@@ -49,7 +57,7 @@ def list_parameters(method: str, operation: Operation) -> list[Json]:
     found: list[Json] = []
     if operation.scope is not None and method in METHODS:
         text = "Makes repeats within 24 hours return the first reply without a second effect"
-        found.append(_parameter(HEADER, text, {**_TEXT, "minLength": 1, "maxLength": 257}))
+        found.append(_parameter(HEADER, text, _KEY))
     if operation.tagged and method in {"PATCH", "PUT", "DELETE"}:
         text = "Go on only if the `ETag` is one of these (412 otherwise); `*` is any"
         found.append(_parameter("If-Match", text, _TEXT))
@@ -63,7 +71,8 @@ def list_errors(method: str, operation: Operation) -> tuple[type[GridmillError],
     """The errors that come with these headers."""
     found: list[type[GridmillError]] = []
     if operation.scope is not None and method in METHODS:
-        found += [IdempotencyKeyReused, IdempotencyInProgress]
+        # A key may be malformed, and is told apart from others by the body, which is then read.
+        found += [ValidationFailed, PayloadTooLarge, IdempotencyKeyReused, IdempotencyInProgress]
     if operation.tagged and method in {"PATCH", "PUT", "DELETE"}:
         found.append(PreconditionFailed)
     return tuple(found)

@@ -41,8 +41,14 @@ class RouteTable:
             app.include_router(router, prefix=prefix)
 
     def methods_of(self, path: str) -> list[str]:
-        """The methods that `path` answers, HEAD and OPTIONS included."""
-        found = {m for route in self.routes if route.pattern.match(path) for m in route.methods}
+        """The methods that `path` answers, HEAD and OPTIONS included.
+
+        A route of this very path hides those that would take a part of it for an id, as in OpenAPI
+        (3.1, "Path Templating Matching").
+        """
+        routes = [route for route in self.routes if route.pattern.match(path)]
+        fewest = min((route.path.count("{") for route in routes), default=0)
+        found = {m for route in routes if route.path.count("{") == fewest for m in route.methods}
         if "GET" in found:
             found.add("HEAD")
         return sorted(found | {"OPTIONS"})

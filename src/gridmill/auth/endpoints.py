@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from gridmill.auth import service
-from gridmill.auth.errors import KeyNotFound
+from gridmill.auth.errors import KeyNotFound, UnknownDataset
 from gridmill.auth.model import Scope
 from gridmill.auth.schemas import KeyCreate, KeyList, KeyWithSecret, to_item
 from gridmill.kit.http import (
@@ -28,6 +28,7 @@ router = make_router()
         body=KeyCreate,
         reply=KeyWithSecret,
         status=201,
+        errors=(UnknownDataset,),
         shown_once=("key",),
     ),
 )
@@ -66,6 +67,8 @@ async def list_keys(call: CallDep) -> Response:
         "rotateKey",
         "Keys",
         scope=Scope.ADMIN,
+        body=EmptyBody,
+        body_required=False,
         reply=KeyWithSecret,
         errors=(KeyNotFound,),
         shown_once=("key",),

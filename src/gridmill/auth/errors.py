@@ -12,6 +12,12 @@ class KeyNotFound(NotFound):
         super().__init__("There is no such key.")
 
 
+class UnknownDataset(NotFound):
+    """404: no such dataset in this workspace. For the description only: `DatasetFinder` raises it."""
+
+    code = "DATASET_NOT_FOUND"
+
+
 class LinkInvalid(GridmillError):
     """403: a link that was altered, or not made here."""
 

@@ -3,18 +3,8 @@
 from typing import Any, Literal
 
 from gridmill.datasets.model import DatasetStatus, DatasetType, TaskType
-from gridmill.kit.http import WireModel
+from gridmill.kit.http import PaginationReply, WireModel
 from gridmill.kit.values import DataType
-
-
-class PaginationReply(WireModel):
-    """Where a page of a list stands."""
-
-    page: int
-    limit: int
-    total: int
-    total_pages: int
-    next_cursor: str | None
 
 
 class ColumnReply(WireModel):

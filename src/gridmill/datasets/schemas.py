@@ -25,7 +25,7 @@ from gridmill.datasets.model import (
     TaskType,
     default_task_type,
 )
-from gridmill.kit.http import ListQuery, WireModel
+from gridmill.kit.http import ListQuery, NamedIds, WireModel
 from gridmill.kit.http.wire import to_validation_failed
 from gridmill.kit.json import dump_json_text
 from gridmill.kit.values import DataType, check_pattern
@@ -343,9 +343,9 @@ class ReviewBody(WireModel):
     """Which cells that wait for review are settled, and how: exactly one selection."""
 
     action: Literal["approve", "reject"]
-    cell_ids: list[str] | None = None
+    cell_ids: NamedIds | None = None
     task_id: str | None = None
-    column_ids: list[str] | None = None
+    column_ids: NamedIds | None = None
 
 
 class RowsCreate(WireModel):
@@ -357,14 +357,14 @@ class RowsCreate(WireModel):
 class RowsDelete(WireModel):
     """Rows to delete, at most 100,000."""
 
-    row_ids: list[str]
+    row_ids: NamedIds
 
 
 class ExportCreate(WireModel):
     """What to export; `geojson` comes with maps."""
 
     format: Literal["csv", "jsonl", "parquet", "xlsx", "geojson"]
-    column_ids: list[str] | None = None
+    column_ids: NamedIds | None = None
     filter: str | None = Field(default=None, description="At most 10,000 characters")
     include_metadata: bool = False
     expires_in: int = Field(default=3600, ge=1, le=86_400, description="Seconds")

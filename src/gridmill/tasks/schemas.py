@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gridmill.kit.http import ListQuery, PaginationReply, WireModel
+from gridmill.kit.http import ListQuery, NamedIds, PaginationReply, WireModel
 from gridmill.tasks.model import MAX_NEW_ROWS, Budget, TaskKind, TaskStatus
 from gridmill.tasks.selection import SelectionRequest
 
@@ -53,11 +53,11 @@ class _TermsBody(WireModel):
 class BulkCreate(_TermsBody):
     """Which cells to fill: none named is every empty cell of the dataset."""
 
-    cell_ids: list[str] | None = Field(
+    cell_ids: NamedIds | None = Field(
         default=None, description="Just these; never with columnIds or rowIds. Up to 100,000"
     )
-    column_ids: list[str] | None = None
-    row_ids: list[str] | None = Field(default=None, description="Up to 100,000")
+    column_ids: NamedIds | None = None
+    row_ids: NamedIds | None = Field(default=None, description="Up to 100,000")
     process_only_empty: bool | None = Field(
         default=None, description="Leave filled cells alone (default true)"
     )
@@ -87,9 +87,9 @@ class EstimateRequest(_TermsBody):
     """The body of a creating call, with its `type`."""
 
     type: Literal["bulk", "new-rows"]
-    cell_ids: list[str] | None = None
-    column_ids: list[str] | None = None
-    row_ids: list[str] | None = None
+    cell_ids: NamedIds | None = None
+    column_ids: NamedIds | None = None
+    row_ids: NamedIds | None = None
     process_only_empty: bool | None = None
     row_count: int | None = Field(default=None, ge=1, le=MAX_NEW_ROWS)
     allow_generated: bool | None = None

@@ -159,6 +159,8 @@ async def delete_webhook(call: CallDep, webhook_id: str) -> Response:
         "testWebhook",
         _TAG,
         scope=Scope.WRITE,
+        body=EmptyBody,
+        body_required=False,
         reply=DeliveryItem,
         status=202,
         errors=(WebhookNotFound,),
@@ -200,6 +202,8 @@ async def list_deliveries(call: CallDep, webhook_id: str) -> Response:
         "retryDelivery",
         _TAG,
         scope=Scope.WRITE,
+        body=EmptyBody,
+        body_required=False,
         reply=DeliveryItem,
         status=202,
         errors=(WebhookNotFound, DeliveryNotFound),
@@ -208,6 +212,7 @@ async def list_deliveries(call: CallDep, webhook_id: str) -> Response:
 async def retry_delivery(call: CallDep, webhook_id: str, delivery_id: str) -> Response:
     """Send a delivery again, at once."""
     webhook = await _find(call, webhook_id)
+    await service.find_delivery(await call.tx(), webhook, delivery_id)
     await call.body(EmptyBody, optional=True)
     again = await service.retry_delivery(
         await call.tx(), call.service(Engine), webhook, delivery_id

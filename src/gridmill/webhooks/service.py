@@ -232,16 +232,26 @@ async def measure_undelivered(tx: Tx) -> float:
     return await repository.measure_undelivered(tx)
 
 
+async def find_delivery(
+    tx: Tx, webhook: Webhook, delivery_id: str, *, for_update: bool = False
+) -> Delivery:
+    """A delivery of this webhook; `DeliveryNotFound` when it has none with this id."""
+    known = parse_uuid(delivery_id)
+    found = (
+        None if known is None else await repository.find_delivery(tx, known, for_update=for_update)
+    )
+    if found is None or found.webhook_id != webhook.webhook_id:
+        raise DeliveryNotFound
+    return found
+
+
 async def retry_delivery(tx: Tx, engine: Engine, webhook: Webhook, delivery_id: str) -> Delivery:
     """Send a delivery again, at once, whatever became of it; the schedule begins anew.
 
     Raises:
         DeliveryNotFound, ValidationFailed: the webhook is disabled.
     """
-    known = parse_uuid(delivery_id)
-    delivery = None if known is None else await repository.find_delivery(tx, known, for_update=True)
-    if delivery is None or delivery.webhook_id != webhook.webhook_id:
-        raise DeliveryNotFound
+    delivery = await find_delivery(tx, webhook, delivery_id, for_update=True)
     _check_active(webhook)
     await repository.reopen_delivery(tx, delivery.delivery_id)
     job = make_deliver_job(

@@ -43,7 +43,7 @@ from gridmill.kit.http.operation import Operation, RouteOptions, operation
 from gridmill.kit.http.query import ListQuery, PaginationReply, parse_query
 from gridmill.kit.http.replies import error_reply, no_content, reply, to_json
 from gridmill.kit.http.routing import CallRoute, make_router
-from gridmill.kit.http.wire import EmptyBody, WireModel, validate_json
+from gridmill.kit.http.wire import EmptyBody, NamedIds, WireModel, validate_json
 
 __all__ = [
     "BODY_LIMIT",
@@ -54,6 +54,7 @@ __all__ = [
     "Download",
     "EmptyBody",
     "ListQuery",
+    "NamedIds",
     "Operation",
     "PaginationReply",
     "RouteOptions",

@@ -35,11 +35,11 @@ class ListQuery(WireModel):
 class PaginationReply(WireModel):
     """Where a page stands in its list (`kit.pages.Pagination.to_wire`)."""
 
-    page: int
-    limit: int
-    total: int
-    total_pages: int
-    next_cursor: str | None
+    page: int = Field(ge=1, le=1_000_000_000)
+    limit: int = Field(ge=1, le=1_000)
+    total: int = Field(ge=0)
+    total_pages: int = Field(ge=0)
+    next_cursor: str | None = Field(max_length=512, description="`null` at the end")
 
 
 def parse_query(model: type[ModelT], raw: bytes) -> ModelT:

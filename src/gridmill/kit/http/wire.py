@@ -1,9 +1,9 @@
 """Wire models: strict pydantic, camelCase outside, snake_case inside."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
@@ -50,6 +50,11 @@ class WireModel(BaseModel):
 class EmptyBody(WireModel):
     """The body of a call that takes none: left out, or without any field."""
 
+
+NamedIds: TypeAlias = Annotated[
+    list[str], Field(json_schema_extra={"minItems": 1, "maxItems": 100_000})
+]
+"""Ids of a selection. Their number is told here and judged in the room: `INVALID_SELECTION`."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
