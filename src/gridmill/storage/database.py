@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import LiteralString, Self, TypeAlias
+from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection, IsolationLevel
@@ -116,9 +117,12 @@ class Database:
         read_only: bool = False,
         isolation: IsolationLevel | None = None,
         statement_timeout: float | None = None,
+        workspace_id: UUID | None = None,
     ) -> AsyncGenerator[Tx]:
         """One transaction: committed at exit, rolled back on any error.
 
+        With `workspace_id` the database itself keeps rows of other workspaces out of it; whoever
+        acts for one caller names it. Without, it crosses workspaces, as jobs and commands must.
         `statement_timeout` (seconds, 0 is none) replaces the pool's for this transaction.
         Raises `Unavailable` when the server is gone, busy beyond its means, or a wait timed
         out; every other error of psycopg passes unchanged.
@@ -131,6 +135,10 @@ class Database:
                     await connection.execute(
                         "SELECT set_config('statement_timeout', %s, true)",
                         (_milliseconds(statement_timeout),),
+                    )
+                if workspace_id is not None:
+                    await connection.execute(
+                        "SELECT set_config('gridmill.workspace', %s, true)", (str(workspace_id),)
                     )
                 yield connection
 
@@ -227,6 +235,11 @@ async def _set_session(connection: Tx, limits: Timeouts) -> None:
             _milliseconds(limits.lock),
             _milliseconds(limits.idle),
         ),
+    )
+    # Row-level security binds the owner of the tables, but no superuser.
+    await connection.execute(
+        "SELECT set_config('role', pg_get_userbyid(relowner), false) FROM pg_class"
+        " WHERE oid = to_regclass('workspaces') AND pg_has_role(relowner, 'MEMBER')"
     )
 
 

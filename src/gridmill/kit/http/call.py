@@ -27,6 +27,11 @@ class Caller(Protocol):
     """Whoever a key stands for; the auth room knows more of it (`auth.service.principal_of`)."""
 
     @property
+    def workspace_id(self) -> UUID:
+        """The workspace that owns whatever the caller may see."""
+        ...
+
+    @property
     def holder_id(self) -> UUID:
         """Whose idempotency keys these are: the workspace's, or those of a limited key."""
         ...
@@ -39,8 +44,10 @@ class Caller(Protocol):
 class Transactions(Protocol):
     """What a call needs of the database."""
 
-    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection[TupleRow]]:
-        """A transaction: committed at exit, rolled back on any error."""
+    def transaction(
+        self, *, workspace_id: UUID | None = None
+    ) -> AbstractAsyncContextManager[AsyncConnection[TupleRow]]:
+        """A transaction: committed at exit, rolled back on any error; it sees one workspace."""
         ...
 
 
@@ -104,7 +111,11 @@ class Call:
         """
         if self._tx is None:
             digest = None if self._key is None else await self._digest_payload()
-            self._tx = await self._stack.enter_async_context(self.services.database.transaction())
+            caller = find_caller(self.request)
+            workspace_id = None if caller is None else caller.workspace_id
+            self._tx = await self._stack.enter_async_context(
+                self.services.database.transaction(workspace_id=workspace_id)
+            )
             if self._key is not None and digest is not None:
                 await self._take_claim(self._tx, self._key, digest)
         return self._tx
