@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
+import structlog
 from psycopg.conninfo import conninfo_to_dict
 
 from gridmill.auth import service as auth
@@ -46,10 +47,13 @@ from gridmill.settings import Settings
 from gridmill.storage.database import Database, Tx
 from gridmill.storage.idempotency import PostgresClaims
 from gridmill.storage.migrate import migrate
+from gridmill.storage.row_security import describe_unbound, find_unbound_role
 from gridmill.tasks import jobs as task_jobs
 from gridmill.tasks.model import Operations, TaskLimits
 from gridmill.webhooks import jobs as webhook_jobs
 from gridmill.webhooks.events import QUEUE as WEBHOOK_QUEUE
+
+_log = structlog.stdlib.get_logger("gridmill")
 
 # Imports and plans are few and long; batches are many and short.
 _DEFAULT_SLOTS = 2
@@ -199,6 +203,7 @@ async def _open_core(
             database_url, min_size=min(ready_connections, most), max_size=most, name=name
         )
         stack.push_async_callback(database.close)
+        await _warn_of_open_barrier(database)
         gateway = _make_gateway(settings, database)
         if gateway is not None:
             stack.push_async_callback(gateway.close)
@@ -214,6 +219,13 @@ async def _open_core(
             warm_up=lambda: None if gateway is None else gateway.warm_up(),
         )
         yield _Core(database, ProcrastinateEngine(), operations)
+
+
+async def _warn_of_open_barrier(database: Database) -> None:
+    async with database.transaction(read_only=True) as tx:
+        role = await find_unbound_role(tx)
+    if role is not None:
+        _log.warning("row security binds no statement", reason=describe_unbound(role))
 
 
 def _hide_secrets(settings: Settings, database_url: str) -> None:

@@ -29,6 +29,19 @@ _RECONNECT_SECONDS = 3.0
 _CONNECT_SECONDS = 5
 _READY_SECONDS = 2.0
 
+SESSIONS_ROLE = "gridmill_sessions"
+"""Whom a superuser's sessions act as, because row-level security binds no superuser. Nobody logs in
+as it; `row_security.make_sessions_role` makes it."""
+
+# Where an ordinary role owns the tables, that one is bound and may do whatever is needed.
+_ACT_AS: LiteralString = """
+SELECT set_config('role', CASE WHEN owner.rolsuper THEN %(role)s ELSE owner.rolname END, false)
+FROM pg_class JOIN pg_roles owner ON owner.oid = relowner
+WHERE pg_class.oid = to_regclass('workspaces')
+  AND (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)
+  AND (NOT owner.rolsuper OR to_regrole(%(role)s) IS NOT NULL)
+"""
+
 # Causes that pass: connection lost (08), lost races (40), no resources (53), locks and objects in
 # use (55), operator intervention and timeouts (57), input/output of the server (58).
 _PASSING_CLASSES = frozenset({"08", "40", "53", "55", "57", "58"})
@@ -236,11 +249,7 @@ async def _set_session(connection: Tx, limits: Timeouts) -> None:
             _milliseconds(limits.idle),
         ),
     )
-    # Row-level security binds the owner of the tables, but no superuser.
-    await connection.execute(
-        "SELECT set_config('role', pg_get_userbyid(relowner), false) FROM pg_class"
-        " WHERE oid = to_regclass('workspaces') AND pg_has_role(relowner, 'MEMBER')"
-    )
+    await connection.execute(_ACT_AS, {"role": SESSIONS_ROLE})
 
 
 def _milliseconds(seconds: float) -> str:

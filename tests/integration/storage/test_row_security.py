@@ -1,7 +1,7 @@
 """The second barrier between workspaces: what a forgotten WHERE meets in the database."""
 
-from collections.abc import AsyncGenerator, Generator
-from urllib.parse import urlsplit, urlunsplit
+from collections.abc import AsyncGenerator
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import psycopg
@@ -9,11 +9,12 @@ import pytest
 import pytest_asyncio
 from psycopg import sql
 
-from gridmill.engine.schema import install_engine_schema
-from gridmill.kit.ids import new_uuid7
+from gridmill.storage import grids
 from gridmill.storage.database import Database
 from gridmill.storage.migrate import migrate
-from tests.support.postgres import Server
+from gridmill.storage.row_security import find_unbound_role
+from tests.support.postgres import Server, open_to_role
+from tests.support.workspace_rows import fill
 
 _OWNED = (
     "api_keys",
@@ -25,102 +26,24 @@ _OWNED = (
     "webhooks",
     "webhook_messages",
 )
-_HANGING = ("columns", "dataset_sources", "dataset_row_origins", "webhook_deliveries")
-
-# A row in each table that belongs to a workspace.
-_ROWS = (
-    "INSERT INTO workspaces VALUES (%(w)s, %(name)s)",
-    (
-        "INSERT INTO api_keys (key_id, workspace_id, name, hint, key_hash, scopes)"
-        " VALUES (%(x)s, %(w)s, 'n', 'h', %(hash)s, '{read}')"
-    ),
-    "INSERT INTO files VALUES (%(file)s, 0)",
-    (
-        "INSERT INTO datasources (datasource_id, workspace_id, file_name, content_type,"
-        " file_size, file_id, status) VALUES"
-        " (%(source)s, %(w)s, 'f', 't', 0, %(file)s, 'processing')"
-    ),
-    (
-        "INSERT INTO datasets (dataset_id, workspace_id, name, type, status, grid_no)"
-        " VALUES (%(dataset)s, %(w)s, 'd', 'blank', 'completed', %(grid)s)"
-    ),
-    (
-        "INSERT INTO columns (dataset_id, column_no, physical, position, name, data_type,"
-        " task_type) VALUES (%(dataset)s, 1, 1, 1, 'c', 'text', 'none')"
-    ),
-    "INSERT INTO dataset_sources VALUES (%(dataset)s, %(source)s, 1)",
-    (
-        "INSERT INTO dataset_row_origins (dataset_id, first_row, last_row, kind)"
-        " VALUES (%(dataset)s, 1, 1, 'user')"
-    ),
-    "INSERT INTO exports VALUES (%(x)s, %(w)s, %(dataset)s, '{}', 'f', now())",
-    (
-        "INSERT INTO tasks (task_id, workspace_id, dataset_id, type, operation, status,"
-        " request) VALUES (%(task)s, %(w)s, %(dataset)s, 'bulk', 'o', 'queued', '{}')"
-    ),
-    (
-        "INSERT INTO task_batches (task_id, batch_no, first_row, last_row, rows, cells)"
-        " VALUES (%(task)s, 1, 1, 1, 1, 1)"
-    ),
-    "INSERT INTO model_answers VALUES (%(w)s, %(hash)s, 'p', 'm', 'a', 1, 1)",
-    (
-        "INSERT INTO webhooks (webhook_id, workspace_id, name, url, events, headers, secret,"
-        " signature_format) VALUES (%(hook)s, %(w)s, 'n', 'u', '{}', '', '', 'hex')"
-    ),
-    "INSERT INTO webhook_messages VALUES (%(x)s, %(w)s, 'e', '')",
-    (
-        "INSERT INTO webhook_deliveries (delivery_id, webhook_id, message_id)"
-        " VALUES (%(x)s, %(hook)s, %(x)s)"
-    ),
+_HANGING = (
+    "columns",
+    "dataset_sources",
+    "dataset_row_origins",
+    "cell_history",
+    "webhook_deliveries",
+    "webhook_attempts",
 )
 
 
-@pytest.fixture(params=["as given", "ordinary role"])
-def role_url(request: pytest.FixtureRequest, postgres: Server) -> Generator[str]:
-    """An empty database: of the server's own user, or of a role that may do nothing else."""
-    url = postgres.make_database(is_empty=True)
-    if request.param == "as given":
-        yield url
-        postgres.drop_database(url)
-        return
-    role = f"ordinary_{uuid4().hex[:12]}"
-    parts = urlsplit(url)
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'ordinary'").format(sql.Identifier(role))
-        )
-        connection.execute(
-            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
-                sql.Identifier(parts.path.removeprefix("/")), sql.Identifier(role)
-            )
-        )
-    place = parts.netloc.rpartition("@")[2]
-    yield urlunsplit(parts._replace(netloc=f"{role}:ordinary@{place}"))
-    postgres.drop_database(url)
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
-
-
-@pytest_asyncio.fixture
-async def guarded(role_url: str) -> AsyncGenerator[Database]:
-    """A pool on a migrated database."""
-    await migrate(role_url, steps=[install_engine_schema])
-    opened = await Database.open(role_url)
-    yield opened
-    await opened.close()
-
-
-async def fill(database: Database) -> UUID:
-    """A workspace with a row in each table that it owns; its id."""
-    ids = {name: new_uuid7() for name in ("w", "file", "source", "dataset", "task", "hook", "x")}
-    async with database.transaction() as tx:
-        cursor = await tx.execute("INSERT INTO grids (next_physical) VALUES (1) RETURNING grid_no")
-        row = await cursor.fetchone()
-        assert row is not None
-        values = {**ids, "grid": row[0], "hash": uuid4().bytes * 2, "name": str(ids["w"])}
-        for statement in _ROWS:
-            await tx.execute(statement, values)
-    return ids["w"]
+@pytest_asyncio.fixture(params=["as given", "ordinary role", "superuser of an ordinary role"])
+async def guarded(request: pytest.FixtureRequest, postgres: Server) -> AsyncGenerator[Database]:
+    """A pool on a migrated database: whoever it logs in as, and whoever owns the tables."""
+    with open_to_role(postgres) as (ordinary, given):
+        await migrate(given if request.param == "as given" else ordinary)
+        opened = await Database.open(ordinary if request.param == "ordinary role" else given)
+        yield opened
+        await opened.close()
 
 
 async def count(database: Database, table: str, workspace_id: UUID | None = None) -> int:
@@ -141,8 +64,15 @@ async def test_a_forgotten_condition_reads_and_writes_nothing_of_another_workspa
         assert await count(guarded, table, first) == 1, table
         assert await count(guarded, table, uuid4()) == 0, table
     # From the leaves to the roots, so that no foreign key does the barrier's work.
-    leaves = ("webhook_deliveries", "webhook_messages", "webhooks", "exports")
-    roots = ("tasks", "dataset_row_origins", "dataset_sources", "columns", "datasets")
+    leaves = ("webhook_attempts", "webhook_deliveries", "webhook_messages", "webhooks", "exports")
+    roots = (
+        "tasks",
+        "cell_history",
+        "dataset_row_origins",
+        "dataset_sources",
+        "columns",
+        "datasets",
+    )
     for table in (*leaves, *roots, "datasources", "api_keys", "model_answers"):
         async with guarded.transaction(workspace_id=first) as tx:
             gone = await tx.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
@@ -167,6 +97,28 @@ async def test_a_workspace_does_not_outlive_its_transaction(guarded: Database) -
     await fill(guarded)
     assert await count(guarded, "datasets", first) == 1
     assert await count(guarded, "datasets") == 2
+
+
+async def test_whoever_passes_policies_is_named_to_the_operator(postgres: Server) -> None:
+    for passes_policies in (False, True):
+        with open_to_role(postgres, passes_policies=passes_policies) as (url, _):
+            await migrate(url)
+            opened = await Database.open(url)
+            async with opened.transaction() as tx:
+                role = await find_unbound_role(tx)
+            await opened.close()
+            assert role == (urlsplit(url).username if passes_policies else None)
+
+
+async def test_a_session_may_change_the_tables_that_it_is_kept_from_reading(
+    guarded: Database,
+) -> None:
+    first, _ = await fill(guarded), await fill(guarded)
+    async with guarded.transaction(workspace_id=first) as tx:
+        assert await find_unbound_role(tx) is None
+        grid = await grids.create_grid(tx, 1)
+        await grids.add_column(tx, grid)
+        await grids.drop_grid(tx, grid)
 
 
 async def test_every_table_that_names_a_workspace_is_guarded(guarded: Database) -> None:

@@ -21,6 +21,8 @@ from gridmill.kit.http.wire import ModelT, validate_json
 from gridmill.kit.json import parse_request
 
 ServiceT = TypeVar("ServiceT")
+# No workspace has this id: a call without a key sees the rows of none.
+_NOBODY = UUID(int=0)
 
 
 class Caller(Protocol):
@@ -112,7 +114,7 @@ class Call:
         if self._tx is None:
             digest = None if self._key is None else await self._digest_payload()
             caller = find_caller(self.request)
-            workspace_id = None if caller is None else caller.workspace_id
+            workspace_id = _NOBODY if caller is None else caller.workspace_id
             self._tx = await self._stack.enter_async_context(
                 self.services.database.transaction(workspace_id=workspace_id)
             )
