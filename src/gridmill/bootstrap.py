@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
+import structlog
 from psycopg.conninfo import conninfo_to_dict
 
 from gridmill.auth import service as auth
@@ -48,11 +49,14 @@ from gridmill.settings import Settings
 from gridmill.storage.database import Database, Tx
 from gridmill.storage.idempotency import PostgresClaims
 from gridmill.storage.migrate import migrate
+from gridmill.storage.row_security import describe_unbound, find_unbound_role
 from gridmill.tasks import jobs as task_jobs
 from gridmill.tasks.gauges import Gauges, read_gauges
 from gridmill.tasks.model import Operations, TaskLimits
 from gridmill.webhooks import jobs as webhook_jobs
 from gridmill.webhooks.events import QUEUE as WEBHOOK_QUEUE
+
+_log = structlog.stdlib.get_logger("gridmill")
 
 # Imports and plans are few and long; batches are many and short.
 _DEFAULT_SLOTS = 2
@@ -208,6 +212,7 @@ async def _open_core(
         )
         stack.push_async_callback(database.close)
         _watch_pool(database)
+        await _warn_of_open_barrier(database)
         gateway = _make_gateway(settings, database)
         if gateway is not None:
             stack.push_async_callback(gateway.close)
@@ -229,6 +234,13 @@ def _watch_pool(database: Database) -> None:
     CONNECTIONS.labels("in_use").set_function(lambda: database.use.in_use)
     CONNECTIONS.labels("idle").set_function(lambda: database.use.idle)
     CONNECTIONS.labels("waiting").set_function(lambda: database.use.waiting)
+
+
+async def _warn_of_open_barrier(database: Database) -> None:
+    async with database.transaction(read_only=True) as tx:
+        role = await find_unbound_role(tx)
+    if role is not None:
+        _log.warning("row security binds no statement", reason=describe_unbound(role))
 
 
 def _hide_secrets(settings: Settings, database_url: str) -> None:

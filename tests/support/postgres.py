@@ -93,6 +93,26 @@ def with_database(url: str, name: str) -> str:
 
 
 @contextmanager
+def open_to_role(server: Server, *, passes_policies: bool = False) -> Generator[tuple[str, str]]:
+    """An empty database that a role of its own owns: its URL for that role, and for the server's user."""
+    url = server.make_database(is_empty=True)
+    user = f"ordinary_{uuid.uuid4().hex[:12]}"
+    role = sql.Identifier(user)
+    parts = urlsplit(url)
+    name = sql.Identifier(parts.path.removeprefix("/"))
+    make = sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'ordinary' {}")
+    attributes = sql.SQL("BYPASSRLS" if passes_policies else "NOBYPASSRLS")
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(make.format(role, attributes))
+        connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, role))
+    place = parts.netloc.rpartition("@")[2]
+    yield urlunsplit(parts._replace(netloc=f"{user}:ordinary@{place}")), url
+    server.drop_database(url)
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+@contextmanager
 def serve_tests() -> Generator[Server]:
     """The run's server, with its template. All test processes of one run share it."""
     run = (os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex)[:12]

@@ -17,6 +17,7 @@ LAWS = (
     homes.check_environment,
     homes.check_transaction_ends,
     homes.check_transaction_starts,
+    homes.check_transaction_workspaces,
     homes.check_construction,
     furniture.check_room_entrance,
     furniture.check_test_sleep,

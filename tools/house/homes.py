@@ -84,19 +84,36 @@ def check_transaction_ends(source: Source) -> Iterator[Offence]:
 
 def check_transaction_starts(source: Source) -> Iterator[Offence]:
     """A room is given its transaction; only its jobs, and what outlives a request, open their own."""
+    for node, _ in _find_transactions(source):
+        message = "rooms are given their transaction"
+        yield Offence("transaction-start", source.path, node.lineno, message)
+
+
+def check_transaction_workspaces(source: Source) -> Iterator[Offence]:
+    """A transaction that a room opens names its workspace: only its jobs may cross them unnamed."""
+    for node, function in _find_transactions(source):
+        if not any(keyword.arg == "workspace_id" for keyword in node.keywords):
+            message = "a transaction without workspace_id sees every workspace"
+            yield Offence("transaction-workspace", source.path, node.lineno, message, function)
+
+
+def _find_transactions(source: Source) -> Iterator[tuple[ast.Call, str]]:
+    """The transactions that a room opens outside its jobs, each with the function that it is in."""
     inside = source.inside
     if source.room is None or inside is None or inside.name == "jobs.py":
         return
-    for node in ast.walk(source.tree):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr == "transaction"
-            # Of a transaction it is a savepoint, which ends within it.
-            and not (isinstance(node.func.value, ast.Name) and node.func.value.id == "tx")
-        ):
-            message = "rooms are given their transaction"
-            yield Offence("transaction-start", source.path, node.lineno, message)
+    for function in ast.walk(source.tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        for node in ast.walk(function):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "transaction"
+                # Of a transaction it is a savepoint, which ends within it.
+                and not (isinstance(node.func.value, ast.Name) and node.func.value.id == "tx")
+            ):
+                yield node, function.name
 
 
 def check_construction(source: Source) -> Iterator[Offence]:

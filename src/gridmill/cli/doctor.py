@@ -24,6 +24,7 @@ from gridmill.settings import Settings
 from gridmill.storage.clock import ask_time
 from gridmill.storage.embedded.server import find_running
 from gridmill.storage.migrate import MigrationError, find_missing
+from gridmill.storage.row_security import describe_unbound, find_unbound_role
 
 _LEAST_DISK = 2**30
 _LEAST_MEMORY = 2**30
@@ -61,6 +62,7 @@ async def examine(settings: Settings, *, ask: bool) -> AsyncGenerator[Finding]:
         yield url
     else:
         yield await _guard("database", lambda: _check_schema(url))
+        yield await _guard("row security", lambda: _check_row_security(url))
         yield await _guard("latency", lambda: _check_latency(url))
         yield await _guard("clock", lambda: _check_clock(url))
         yield await _guard("workers", lambda: _check_workers(url))
@@ -124,6 +126,14 @@ async def _check_schema(url: str) -> Finding:
         text = f"PostgreSQL {version}, {len(missing)} migrations missing: start gridmill serve"
         return Finding(Mark.FAIL, "database", text)
     return Finding(Mark.OK, "database", f"PostgreSQL {version}, schema up to date")
+
+
+async def _check_row_security(url: str) -> Finding:
+    async with open_database(url) as database, database.transaction(read_only=True) as tx:
+        role = await find_unbound_role(tx)
+    if role is not None:
+        return Finding(Mark.WARN, "row security", describe_unbound(role))
+    return Finding(Mark.OK, "row security", "binds every statement of a request")
 
 
 async def _check_latency(url: str) -> Finding:

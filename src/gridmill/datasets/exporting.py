@@ -108,7 +108,7 @@ async def open_export(database: Database, link: Link) -> Download:
         DatasetNotFound: the dataset was deleted since.
         InvalidFilter: a column that the filter names is gone.
     """
-    async with database.transaction(read_only=True) as tx:
+    async with database.transaction(read_only=True, workspace_id=link.workspace_id) as tx:
         found = await exports.find_export(tx, link.workspace_id, link.object_id)
         if found is None:
             raise DatasetNotFound
@@ -155,7 +155,7 @@ async def _stream_plain_csv(
     yield head
     first = 1
     while True:
-        async with database.transaction(read_only=True) as tx:
+        async with database.transaction(read_only=True, workspace_id=dataset.workspace_id) as tx:
             columns = await repository.list_columns(tx, dataset.dataset_id)
             present = {column.column_no: column.in_grid for column in columns}
             last_row = (await grids.get_state(tx, dataset.grid_no)).last_row
@@ -172,7 +172,7 @@ async def _stream_plain_csv(
         if chunk:
             yield chunk
         first += _PAGE_ROWS
-    async with database.transaction(read_only=True) as tx:
+    async with database.transaction(read_only=True, workspace_id=dataset.workspace_id) as tx:
         if await repository.find_dataset(tx, dataset.workspace_id, dataset.dataset_id) is None:
             raise DatasetNotFound
 
@@ -183,7 +183,7 @@ async def _read_pages(
     numbers = [column.column_no for column in chosen]
     first = 1
     while True:
-        async with database.transaction(read_only=True) as tx:
+        async with database.transaction(read_only=True, workspace_id=dataset.workspace_id) as tx:
             # Columns may be emptied or deleted while the file streams: an emptied one is read
             # where it is now, a deleted one is empty from here on.
             columns = await repository.list_columns(tx, dataset.dataset_id)

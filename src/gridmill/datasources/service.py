@@ -326,7 +326,7 @@ async def open_download(database: Database, link: Link) -> Download:
     Raises:
         DatasourceNotFound: the source was deleted since.
     """
-    async with database.transaction(read_only=True) as tx:
+    async with database.transaction(read_only=True, workspace_id=link.workspace_id) as tx:
         source = await repository.find_source(tx, link.workspace_id, link.object_id)
     if source is None:
         raise DatasourceNotFound

@@ -43,7 +43,7 @@ class PostgresAnswers:
         """See the port. Raises `Unavailable` when the database is away."""
         if not keys:
             return {}
-        async with self._database.transaction(read_only=True) as tx:
+        async with self._database.transaction(read_only=True, workspace_id=workspace_id) as tx:
             cursor = await tx.execute(
                 "SELECT key, answer FROM model_answers"
                 " WHERE workspace_id = %s AND key = ANY(%s::bytea[])"

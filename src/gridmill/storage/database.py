@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import LiteralString, Self, TypeAlias
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -30,6 +31,19 @@ _CHECKOUT_SECONDS = 5.0
 _RECONNECT_SECONDS = 3.0
 _CONNECT_SECONDS = 5
 _READY_SECONDS = 2.0
+
+SESSIONS_ROLE = "gridmill_sessions"
+"""Whom a superuser's sessions act as, because row-level security binds no superuser. Nobody logs in
+as it; `row_security.make_sessions_role` makes it."""
+
+# Where an ordinary role owns the tables, that one is bound and may do whatever is needed.
+_ACT_AS: LiteralString = """
+SELECT set_config('role', CASE WHEN owner.rolsuper THEN %(role)s ELSE owner.rolname END, false)
+FROM pg_class JOIN pg_roles owner ON owner.oid = relowner
+WHERE pg_class.oid = to_regclass('workspaces')
+  AND (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)
+  AND (NOT owner.rolsuper OR to_regrole(%(role)s) IS NOT NULL)
+"""
 
 # Causes that pass: connection lost (08), lost races (40), no resources (53), locks and objects in
 # use (55), operator intervention and timeouts (57), input/output of the server (58).
@@ -140,9 +154,12 @@ class Database:
         read_only: bool = False,
         isolation: IsolationLevel | None = None,
         statement_timeout: float | None = None,
+        workspace_id: UUID | None = None,
     ) -> AsyncGenerator[Tx]:
         """One transaction: committed at exit, rolled back on any error.
 
+        With `workspace_id` the database itself keeps rows of other workspaces out of it; whoever
+        acts for one caller names it. Without, it crosses workspaces, as jobs and commands must.
         `statement_timeout` (seconds, 0 is none) replaces the pool's for this transaction.
         Raises `Unavailable` when the server is gone, busy beyond its means, or a wait timed
         out; every other error of psycopg passes unchanged.
@@ -156,6 +173,10 @@ class Database:
                     await connection.execute(
                         "SELECT set_config('statement_timeout', %s, true)",
                         (_milliseconds(statement_timeout),),
+                    )
+                if workspace_id is not None:
+                    await connection.execute(
+                        "SELECT set_config('gridmill.workspace', %s, true)", (str(workspace_id),)
                     )
                 yield connection
             for step in _after_commit.pop(connection, ()):
@@ -255,6 +276,7 @@ async def _set_session(connection: Tx, limits: Timeouts) -> None:
             _milliseconds(limits.idle),
         ),
     )
+    await connection.execute(_ACT_AS, {"role": SESSIONS_ROLE})
 
 
 def _milliseconds(seconds: float) -> str:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import psycopg
 
 from gridmill.storage.database import Tx
+from gridmill.storage.row_security import make_sessions_role
 
 MINIMUM_SERVER = 15
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -95,7 +96,8 @@ async def migrate(
     """Apply what is missing, in order, under an advisory lock; return the names applied.
 
     Safe to call again and from many processes at once: the others wait (up to `lock_wait`
-    seconds) and then find nothing to do. Each file is one transaction together with its record.
+    seconds) and then find nothing to do. Each file is one transaction together with its record. At
+    the end a superuser gets the role that its sessions act as (`row_security`).
     Raises `MigrationError` or one of its kinds, and `psycopg.OperationalError` when the server
     cannot be reached.
     """
@@ -118,6 +120,8 @@ async def migrate(
         for step in steps:
             async with connection.transaction():
                 await step(connection)
+        async with connection.transaction():
+            await make_sessions_role(connection)
         return applied
 
 

@@ -120,10 +120,10 @@ async def estimate_task(call: CallDep, dataset_id: str) -> Response:
     """Say what a task would do and cost. Locks nothing and calls no model."""
     principal, operations = principal_of(call), call.service(Operations)
     database = call.service(Database)
-    async with database.transaction(read_only=True) as tx:
+    async with database.transaction(read_only=True, workspace_id=principal.workspace_id) as tx:
         dataset = await datasets.get_dataset(tx, principal, dataset_id)
     body = await call.body(EstimateRequest)
-    async with database.transaction(read_only=True) as tx:
+    async with database.transaction(read_only=True, workspace_id=principal.workspace_id) as tx:
         if body.row_count is None:
             sample = await estimate.sample_bulk(
                 tx,

@@ -115,7 +115,9 @@ class _Reader:
 
     async def look(self) -> AsyncIterator[Event]:
         """Everything new, in order; sets `ended` after the last event."""
-        async with self._database.transaction(read_only=True) as tx:
+        async with self._database.transaction(
+            read_only=True, workspace_id=self._task.workspace_id
+        ) as tx:
             task = await repository.find_any_task(tx, self._task.task_id)
             if task is None:
                 self.ended = True
@@ -166,7 +168,9 @@ class _Reader:
         yield self._pass(Event("progress", str(place), told))
 
     async def _tell_cells(self, task: Task, batch: DoneBatch, place: int) -> AsyncIterator[Event]:
-        async with self._database.transaction(read_only=True) as tx:
+        async with self._database.transaction(
+            read_only=True, workspace_id=self._task.workspace_id
+        ) as tx:
             shape = await self._load_shape(tx, task.dataset_id)
             if shape is None:
                 return

@@ -166,7 +166,7 @@ class BatchRunner:
         writes = to_writes(cells, operations, key.task_id, now())
         writer = Writer("task", key.task_id, key.batch_no)
         try:
-            async with self._database.transaction() as tx:
+            async with self._database.transaction(workspace_id=setup.task.workspace_id) as tx:
                 await datasets.write_cells(tx, setup.dataset, setup.columns, writes, writer)
                 settled = await ends.settle_batch(tx, key.task_id, key.batch_no, token, result)
                 if settled is None:
@@ -188,7 +188,7 @@ class BatchRunner:
         batch = claimed.batch
         failed = batch.rows if setup.task.kind is TaskKind.NEW_ROWS else batch.cells
         told = {"code": error.code, "message": error.message}
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(workspace_id=setup.task.workspace_id) as tx:
             dataset_id = await ends.fail_task(
                 tx, key.task_id, told, failed=failed, usage=error.usage
             )
@@ -220,7 +220,9 @@ class _TrainingLoader:
     async def __call__(self) -> Sequence[ExampleRow]:
         setup = self._setup
         fill = [column for column in setup.fill if column.column_no in self._numbers]
-        async with self._database.transaction(read_only=True) as tx:
+        async with self._database.transaction(
+            read_only=True, workspace_id=setup.task.workspace_id
+        ) as tx:
             found = await datasets.read_filled(
                 tx, setup.dataset, setup.columns, fill, limit=TRAINING_ROWS
             )

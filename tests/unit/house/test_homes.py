@@ -8,6 +8,7 @@ from tools.house.homes import (
     check_sql_home,
     check_transaction_ends,
     check_transaction_starts,
+    check_transaction_workspaces,
 )
 from tools.house.source import Source
 
@@ -103,6 +104,15 @@ def test_a_room_that_opens_a_transaction_is_an_offence() -> None:
 def test_a_job_and_what_is_no_room_may_open_one(path: str) -> None:
     text = "async def f(database):\n    async with database.transaction() as tx:\n        ..."
     assert not list(check_transaction_starts(source(path, text)))
+
+
+def test_a_transaction_of_a_room_that_names_no_workspace_is_an_offence() -> None:
+    text = "class A:\n    async def f(self):\n        async with self._database.transaction({}) as tx: ..."
+    crossing, named = text.format("read_only=True"), text.format("workspace_id=self.whose")
+    (found,) = check_transaction_workspaces(source("tasks/events.py", crossing))
+    assert (found.law, found.subject) == ("transaction-workspace", "f")
+    assert not list(check_transaction_workspaces(source("tasks/events.py", named)))
+    assert not list(check_transaction_workspaces(source("tasks/jobs.py", crossing)))
 
 
 def test_a_savepoint_is_no_transaction_of_its_own() -> None:

@@ -22,6 +22,8 @@ from gridmill.kit.http.wire import ModelT, validate_json
 from gridmill.kit.json import parse_request
 
 ServiceT = TypeVar("ServiceT")
+# No workspace has this id: a call without a key sees the rows of none.
+_NOBODY = UUID(int=0)
 
 # What is checked after the body, and so after the idempotency key.
 _AFTER_BODY = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
@@ -29,6 +31,11 @@ _AFTER_BODY = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 
 class Caller(Protocol):
     """Whoever a key stands for; the auth room knows more of it (`auth.service.principal_of`)."""
+
+    @property
+    def workspace_id(self) -> UUID:
+        """The workspace that owns whatever the caller may see."""
+        ...
 
     @property
     def holder_id(self) -> UUID:
@@ -43,8 +50,10 @@ class Caller(Protocol):
 class Transactions(Protocol):
     """What a call needs of the database."""
 
-    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection[TupleRow]]:
-        """A transaction: committed at exit, rolled back on any error."""
+    def transaction(
+        self, *, workspace_id: UUID | None = None
+    ) -> AbstractAsyncContextManager[AsyncConnection[TupleRow]]:
+        """A transaction: committed at exit, rolled back on any error; it sees one workspace."""
         ...
 
 
@@ -110,7 +119,11 @@ class Call:
         """
         if self._tx is None:
             digest = None if self._key is None else await self._digest_payload()
-            self._tx = await self._stack.enter_async_context(self.services.database.transaction())
+            caller = find_caller(self.request)
+            workspace_id = _NOBODY if caller is None else caller.workspace_id
+            self._tx = await self._stack.enter_async_context(
+                self.services.database.transaction(workspace_id=workspace_id)
+            )
             if self._key is not None and digest is not None:
                 await self._take_claim(self._tx, self._key, digest)
         return self._tx
