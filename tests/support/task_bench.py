@@ -12,7 +12,7 @@ import httpx2
 from gridmill.api.app import create_app
 from gridmill.auth import service as auth
 from gridmill.auth.model import Principal, Scope
-from gridmill.bootstrap import ApiParts
+from gridmill.bootstrap.parts import ApiParts
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import (
     ColumnMetadata,

@@ -23,10 +23,10 @@ _ENDS_SQL = re.compile(r"^\s*(?:COMMIT|ROLLBACK|BEGIN)\b(?!\s+TO)")
 # What lives as long as its process is made where everything is wired. The last part of a dotted
 # name is enough: the names are the house's own, or unmistakable.
 CONSTRUCTED = {
-    "ProcrastinateEngine": ("bootstrap.py",),
-    "Settings": ("settings.py", "bootstrap.py"),
+    "ProcrastinateEngine": ("bootstrap",),
+    "Settings": ("settings.py", "bootstrap"),
     "AsyncConnectionPool": ("storage", "engine"),
-    "ClientSession": ("providers", "kit/egress.py", "kit/egress", "bootstrap.py"),
+    "ClientSession": ("providers", "kit/egress.py", "kit/egress", "bootstrap"),
     "FastAPI": ("api",),
 }
 

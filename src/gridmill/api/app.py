@@ -18,7 +18,7 @@ from gridmill.api.openapi import write_openapi
 from gridmill.api.rates import Rates
 from gridmill.api.rooms import list_routers
 from gridmill.api.routes import RouteTable
-from gridmill.bootstrap import ApiParts
+from gridmill.bootstrap.parts import ApiParts
 from gridmill.kit.errors import GridmillError
 from gridmill.kit.http import reply, to_json
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from gridmill.auth import service as auth
 from gridmill.auth.errors import LinkExpired, LinkInvalid
-from gridmill.bootstrap import Opener
+from gridmill.bootstrap.parts import Opener
 from gridmill.kit.http import CallDep, CallRoute, operation, send_download
 from gridmill.storage.database import Database
 

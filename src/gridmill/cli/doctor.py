@@ -12,7 +12,8 @@ from typing import Any
 
 import psycopg
 
-from gridmill.bootstrap import check_model, make_local_server, open_database
+from gridmill.bootstrap.models import check_model, make_local_server
+from gridmill.bootstrap.parts import open_database
 from gridmill.engine.gauges import read_queues
 from gridmill.engine.procrastinate_engine import count_live_workers
 from gridmill.kit.errors import Unavailable

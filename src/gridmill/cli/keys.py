@@ -60,7 +60,7 @@ def _check_label(option: str, text: str) -> None:
 async def _create(settings: "Settings", name: str, scopes: list[Scope], workspace: str) -> str:
     # Imported here, so that --help does not wait for the whole server's modules.
     from gridmill.auth import service as auth
-    from gridmill.bootstrap import open_database, prepare_database
+    from gridmill.bootstrap.parts import open_database, prepare_database
 
     async with use_database(settings) as url:
         await prepare_database(url)

@@ -14,7 +14,7 @@ import uvicorn
 
 from gridmill.api.app import create_app
 from gridmill.api.protocol import HEAD_BYTES, Protocol
-from gridmill.bootstrap import ApiParts, open_api, prepare_database
+from gridmill.bootstrap.parts import ApiParts, open_api, prepare_database
 from gridmill.cli.first_key import FILE_NAME, ensure_first_key
 from gridmill.cli.running import CommandFailed
 from gridmill.settings import Settings, make_child_environment

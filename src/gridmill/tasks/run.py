@@ -232,7 +232,9 @@ class _TrainingLoader:
         """`Batch.load_verdicts`: what people said of values that tasks wrote."""
         setup = self._setup
         fill = [column for column in setup.fill if column.column_no in self._numbers]
-        async with self._database.transaction(read_only=True) as tx:
+        async with self._database.transaction(
+            read_only=True, workspace_id=setup.task.workspace_id
+        ) as tx:
             found = await datasets.read_verdicts(tx, setup.dataset, fill, limit=VERDICTS)
         return to_verdicts(setup.dataset, setup.columns, found)
 

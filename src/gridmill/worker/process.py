@@ -11,7 +11,7 @@ from typing import TypeVar
 import psycopg
 import structlog
 
-from gridmill.bootstrap import open_worker, prepare_database
+from gridmill.bootstrap.parts import open_worker, prepare_database
 from gridmill.engine.worker import Timings, run_worker
 from gridmill.kit.errors import Unavailable
 from gridmill.settings import Settings

@@ -14,7 +14,7 @@ from gridmill.api.app import create_app
 from gridmill.api.routes import API_PREFIX
 from gridmill.auth import service as auth
 from gridmill.auth.model import Scope
-from gridmill.bootstrap import open_api
+from gridmill.bootstrap.parts import open_api
 from gridmill.kit.errors import Conflict, NotFound, Unavailable
 from gridmill.kit.http import CallDep, ListQuery, WireModel, make_router, operation, reply
 from gridmill.settings import load_settings

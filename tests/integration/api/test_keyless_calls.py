@@ -6,7 +6,7 @@ import httpx2
 from starlette.responses import Response
 
 from gridmill.api.app import create_app
-from gridmill.bootstrap import open_api
+from gridmill.bootstrap.parts import open_api
 from gridmill.kit.http import CallDep, make_router, operation, reply
 from gridmill.settings import load_settings
 from gridmill.storage.database import Database

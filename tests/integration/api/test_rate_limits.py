@@ -13,7 +13,7 @@ from gridmill.api.rates import CEILING
 from gridmill.api.routes import API_PREFIX
 from gridmill.auth import service as auth
 from gridmill.auth.model import Scope
-from gridmill.bootstrap import open_api
+from gridmill.bootstrap.parts import open_api
 from gridmill.settings import load_settings
 from gridmill.storage.database import Database
 from tests.integration.api.conftest import Client, router

@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from gridmill.bootstrap import open_api, prepare_database
+from gridmill.bootstrap.parts import open_api, prepare_database
 from gridmill.cli.doctor import Mark, examine
 from gridmill.settings import load_settings
 from tests.support.postgres import Server, open_to_role

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from gridmill.api.app import create_app
 from gridmill.auth import service as auth
 from gridmill.auth.model import Principal, Scope
-from gridmill.bootstrap import open_api
+from gridmill.bootstrap.parts import open_api
 from gridmill.datasets import service
 from gridmill.datasets.jobs import handlers
 from gridmill.datasets.model import (

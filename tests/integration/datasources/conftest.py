@@ -12,7 +12,7 @@ import pytest_asyncio
 from gridmill.api.app import create_app
 from gridmill.auth import service as auth
 from gridmill.auth.model import Scope
-from gridmill.bootstrap import open_api
+from gridmill.bootstrap.parts import open_api
 from gridmill.datasources.jobs import handlers, process_source
 from gridmill.datasources.parsing.files import parse_file
 from gridmill.datasources.parsing.model import Parsed, ParseOptions

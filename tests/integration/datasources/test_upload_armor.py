@@ -11,7 +11,7 @@ import pytest_asyncio
 from gridmill.api.app import create_app
 from gridmill.auth import service as auth
 from gridmill.auth.model import Scope
-from gridmill.bootstrap import open_api
+from gridmill.bootstrap.parts import open_api
 from gridmill.settings import load_settings
 from tests.integration.datasources.conftest import BASE, Sources
 

@@ -16,7 +16,7 @@ from typing import BinaryIO, TypeVar, cast
 
 from gridmill.auth import service as auth
 from gridmill.auth.model import Principal, Scope
-from gridmill.bootstrap import ApiParts
+from gridmill.bootstrap.parts import ApiParts
 from gridmill.cli.running import CommandFailed
 from gridmill.cli.table.order import Input, Order
 from gridmill.cli.table.show import Show

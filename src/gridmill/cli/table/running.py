@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gridmill.bootstrap import open_api, open_worker, prepare_database
+from gridmill.bootstrap.parts import open_api, open_worker, prepare_database
 from gridmill.cli.running import CommandFailed
 from gridmill.cli.table.folder import open_folder, remove_folder
 from gridmill.cli.table.job import Job, TableJob, Unfinished

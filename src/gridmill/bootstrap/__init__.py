@@ -1,0 +1,1 @@
+"""The only place where parts are made and wired: `parts` for processes, `models` for models."""
