@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from gridmill.kit.values import ValueRules
+from gridmill.providers.documents.model import Document
 from gridmill.providers.llm.budget import Budget
 from gridmill.providers.llm.model import Usage
 
@@ -51,13 +52,25 @@ class ColumnSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordRef:
+    """A record of a data source, counted from 1; of a document, 0 is the document as a whole."""
+
+    datasource_id: UUID
+    record: int
+
+
+@dataclass(frozen=True, slots=True)
 class RowInput:
-    """A row to work on: `values` by column name, `wanted` the numbers of the columns to fill."""
+    """A row to work on: `values` by column name, `wanted` the numbers of the columns to fill.
+
+    `origin` is the record that the row was made from, if it was made from one.
+    """
 
     row_no: int
     row_id: str
     values: Mapping[str, str | None]
     wanted: tuple[int, ...]
+    origin: RecordRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,30 @@ class Verdict:
     asked_for: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a document that was found for a question, best first; `text` stands at `start`."""
+
+    datasource_id: UUID
+    file_name: str
+    page: int
+    start: int
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The data sources that a task may read from, a document at a time.
+
+    `load_document` brings a document that was read, `None` when it is gone. `search` brings up to
+    `limit` passages of the named data sources (ids as text) for a question.
+    """
+
+    load_document: Callable[[UUID], Awaitable[Document | None]]
+    search: Callable[[Sequence[str], str, int], Awaitable[Sequence[Passage]]]
+
+
 async def _bring_no_verdicts() -> Sequence[Verdict]:
     return ()
 
@@ -117,6 +154,7 @@ class Batch:
     model: str | None = None
     budget: Budget | None = None
     load_verdicts: Callable[[], Awaitable[Sequence[Verdict]]] = _bring_no_verdicts
+    library: Library | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +198,55 @@ class BatchOutcome:
     cells: Sequence[CellOutcome]
     usage: Usage = field(default_factory=Usage)
     stopped_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """New rows to make: what a making batch asks of an operation.
+
+    `columns` are all columns of the dataset in order, `config` is the dataset's. `items` says what
+    to make, in the shape that the operation's own planning gave it: of extraction, records
+    (`RecordRef`); of generation, places `first` to `last` in the task's stream of rows.
+    `load_training` brings the dataset's filled rows, generated ones left out.
+    """
+
+    task_id: UUID
+    workspace_id: UUID
+    dataset_name: str
+    dataset_description: str | None
+    columns: Sequence[ColumnSpec]
+    config: Mapping[str, Any]
+    items: Sequence[Any]
+    load_training: Callable[[], Awaitable[Sequence[ExampleRow]]]
+    library: Library | None = None
+    model: str | None = None
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A row that was made: outcomes by column (their `row_no` means nothing yet), and from what."""
+
+    cells: Sequence[CellOutcome]
+    origin: RecordRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MadeRows:
+    """The rows of an `Order`; fewer than it asked for when no more are possible, and then why."""
+
+    rows: Sequence[NewRow]
+    usage: Usage = field(default_factory=Usage)
+    stopped_by: str | None = None
+    message: str | None = None
+
+
+class Maker(Protocol):
+    """A kind of work that makes rows; batches of one task may run at the same time."""
+
+    async def make(self, order: Order) -> MadeRows:
+        """Make the rows of `order`. Raises `ProviderRefused` when the whole task cannot go on."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Documents: files of every kind to pages of text with the place of each word."""
