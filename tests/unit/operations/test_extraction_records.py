@@ -7,6 +7,8 @@ from gridmill.operations.extraction.records import find_fields, list_records, ma
 from gridmill.providers.documents.model import Document, Page, Record, Span
 from tests.support.extracting import column, document, listing
 
+pytestmark = pytest.mark.unit
+
 LINES = listing(
     ["Item", "Qty", "Unit price"],
     [
