@@ -1,34 +1,22 @@
 """New rows: what they are made of, for each type of dataset.
 
-A planner either takes rows that are there (records of tables) or orders them: batches with items,
-of which the dataset's maker makes rows when they run (`making`).
+A planner either takes rows at once (records of tables) or orders them: batches with items, of which
+the dataset's maker makes rows when they run (`making`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Protocol
 
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import Column, Dataset, DatasetType, Writer
-from gridmill.operations.model import RecordRef
 from gridmill.storage.database import Tx
+from gridmill.tasks.documents import DocumentsPlanner
 from gridmill.tasks.errors import InvalidTaskForDataset
 from gridmill.tasks.model import Operations
-from gridmill.tasks.plans import Ground, Plan, plan_selection
+from gridmill.tasks.plans import Ground, Plan, Sampled, plan_selection
 from gridmill.tasks.selection import Selection, list_targets
-
-
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """What a task would make: how many rows, and of some of them what is known before they are made.
-
-    `values` by column number, `records` what each of these rows is made of, if of a record.
-    """
-
-    rows: int
-    values: Sequence[Mapping[int, str | None]]
-    records: Sequence[RecordRef | None]
 
 
 class Planner(Protocol):
@@ -103,6 +91,7 @@ class RecordsPlanner:
 
 PLANNERS: dict[DatasetType, Planner] = {
     DatasetType.ENRICHMENT: RecordsPlanner(),
+    DatasetType.EXTRACTION: DocumentsPlanner(),
 }
 
 
