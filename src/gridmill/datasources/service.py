@@ -12,6 +12,7 @@ from uuid import UUID
 from gridmill.auth import service as auth
 from gridmill.auth.model import Link, Principal
 from gridmill.datasources import repository
+from gridmill.datasources.documents import load_document
 from gridmill.datasources.errors import (
     DatasourceInUse,
     DatasourceNotFound,
@@ -57,6 +58,7 @@ __all__ = [
     "get_datasource",
     "list_datasources",
     "list_linked_datasets",
+    "load_document",
     "open_download",
     "read_options",
     "read_page",
@@ -166,8 +168,8 @@ async def complete_datasource(
     """
     if await repository.find_unprocessed(tx, datasource_id, for_update=True) is None:
         return False
-    grid_no = await grids.create_grid(tx, len(parsed.columns))
-    await grids.copy_text(tx, grid_no, len(parsed.columns), chunks)
+    grid_no = await grids.create_grid(tx, parsed.width)
+    await grids.copy_text(tx, grid_no, parsed.width, chunks)
     columns = [SourceColumn(column.name, column.data_type) for column in parsed.columns]
     await repository.complete_source(tx, datasource_id, grid_no, columns, parsed.pages)
     await _tell(tx, engine, datasource_id)
