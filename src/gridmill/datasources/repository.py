@@ -21,7 +21,7 @@ from gridmill.storage.database import Tx
 _SELECT = sql.SQL(
     "SELECT s.datasource_id, s.workspace_id, s.file_name, s.content_type, s.file_size, s.file_id, "
     "s.options, s.status, s.error, s.grid_no, s.columns, s.page_count, s.uploaded_at, "
-    "s.processed_at, g.row_count FROM datasources s LEFT JOIN grids g ON g.grid_no = s.grid_no "
+    "s.processed_at, g.row_count, g.next_physical - 1 FROM datasources s LEFT JOIN grids g ON g.grid_no = s.grid_no "
 )
 
 
@@ -50,6 +50,7 @@ def _to_source(row: Sequence[Any]) -> DataSource:
         uploaded_at=row[12],
         processed_at=row[13],
         row_count=row[14],
+        has_layout=(row[15] or 0) > len(columns),
     )
 
 

@@ -173,8 +173,8 @@ async def complete_datasource(
     """
     if await repository.find_unprocessed(tx, datasource_id, for_update=True) is None:
         return False
-    grid_no = await grids.create_grid(tx, len(parsed.columns))
-    await grids.copy_text(tx, grid_no, len(parsed.columns), chunks)
+    grid_no = await grids.create_grid(tx, parsed.width)
+    await grids.copy_text(tx, grid_no, parsed.width, chunks)
     columns = [SourceColumn(column.name, column.data_type) for column in parsed.columns]
     await repository.complete_source(tx, datasource_id, grid_no, columns, parsed.pages)
     await _tell(tx, engine, datasource_id)

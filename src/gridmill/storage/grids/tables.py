@@ -143,15 +143,6 @@ async def get_state(tx: Tx, grid_no: int) -> GridState:
     return GridState(*row) if row else GridState(0, 0, None)
 
 
-async def has_column(tx: Tx, grid_no: int, physical: int) -> bool:
-    """Whether a grid from which no column was dropped has a physical column."""
-    cursor = await tx.execute(
-        "SELECT next_physical > %s FROM grids WHERE grid_no = %s", [physical, grid_no]
-    )
-    row = await cursor.fetchone()
-    return bool(row and row[0])
-
-
 async def count_rows(tx: Tx, grid_no: int) -> int:
     """The exact number of rows, from the registry."""
     return (await get_state(tx, grid_no)).row_count
