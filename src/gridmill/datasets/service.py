@@ -19,6 +19,7 @@ from gridmill.datasets.columns import (
     reset_task_type,
     update_column,
 )
+from gridmill.datasets.documents import LinkedDocuments, list_documents
 from gridmill.datasets.exporting import create_export, open_export
 from gridmill.datasets.lifecycle import (
     NewDataset,
@@ -39,10 +40,12 @@ from gridmill.datasets.locking import (
 )
 from gridmill.datasets.planning import plan_rows, read_filled, read_verdicts
 from gridmill.datasets.rows import (
+    append_rows,
     check_quota,
     delete_row,
     delete_rows,
     find_missing_rows,
+    find_records,
     insert_rows,
     read_rows,
     resolve_rows,
@@ -54,8 +57,10 @@ from gridmill.datasets.views import DataPage, DataView, read_data
 __all__ = [
     "DataPage",
     "DataView",
+    "LinkedDocuments",
     "NewDataset",
     "add_column",
+    "append_rows",
     "check_quota",
     "count_new_records",
     "create_dataset",
@@ -67,6 +72,7 @@ __all__ = [
     "edit_cell",
     "find_any_dataset",
     "find_missing_rows",
+    "find_records",
     "get_cell",
     "get_column",
     "get_dataset",
@@ -75,6 +81,7 @@ __all__ = [
     "list_batch_writes",
     "list_columns",
     "list_datasets",
+    "list_documents",
     "list_failed_cells",
     "list_history",
     "lock_for_change",

@@ -5,26 +5,22 @@ nothing is locked and no model is called.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gridmill.auth.model import Principal
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import Column, Dataset
 from gridmill.kit.clock import now
 from gridmill.kit.ids import encode_row, new_uuid7
-from gridmill.operations.model import Estimate, ExampleRow, RowInput
+from gridmill.operations.model import Estimate, ExampleRow, Library, RowInput
 from gridmill.providers.llm.model import Usage, add_costs
 from gridmill.storage.database import Tx
 from gridmill.tasks import service
+from gridmill.tasks.loading import READING_TYPES, find_records, narrow_rows
 from gridmill.tasks.model import Counts, Operations, Task, TaskKind, TaskStatus
-from gridmill.tasks.planning import (
-    MAX_EXAMPLES,
-    Plan,
-    choose_batch_rows,
-    pick_wanted,
-    plan_selection,
-)
-from gridmill.tasks.run import narrow_rows
+from gridmill.tasks.new_rows import find_planner
+from gridmill.tasks.planning import MAX_EXAMPLES
+from gridmill.tasks.plans import Plan, choose_batch_rows, pick_wanted, plan_selection
 from gridmill.tasks.selection import Selection, SelectionRequest, list_targets
 from gridmill.tasks.service import Terms
 from gridmill.tasks.setup import Setup, dump_examples, make_batch, make_setup, to_examples
@@ -103,34 +99,37 @@ async def sample_new_rows(
     service.check_terms(operations, terms)
     await webhooks.check_webhook(tx, dataset.workspace_id, terms.webhook_id)
     columns = await datasets.list_columns(tx, dataset)
-    await service.check_new_rows(tx, dataset, columns)
+    planner = find_planner(operations, dataset)
+    await planner.count(tx, dataset, columns, row_count)
     targets = list_targets(columns)
-    total, records = await datasets.peek_new_records(
-        tx, dataset, columns, min(SAMPLE_ROWS, row_count)
-    )
+    found = await planner.sample(tx, dataset, columns, row_count, SAMPLE_ROWS)
     selection = Selection(targets, only_empty=True, counts_filled=False)
     ordered = (TaskKind.NEW_ROWS, terms.to_request(), selection)
     setup = await _make_setup(tx, principal, dataset, columns, ordered)
-    rows = min(total, row_count)
     # Numbers of rows that are not there yet; they only tell the sample's rows apart.
-    inputs = _to_inputs(
-        setup, {-number: values for number, values in enumerate(records, 1)}, listing={}
-    )
+    known = {-number: values for number, values in enumerate(found.values, 1)}
+    origins = {-number: record for number, record in enumerate(found.records, 1)}
+    inputs = [
+        replace(row, origin=origins[row.row_no]) for row in _to_inputs(setup, known, listing={})
+    ]
     wanted = sum(len(row.wanted) for row in inputs)
-    cells = round(rows * wanted / len(records)) if records else 0
-    return Sample(cells, rows, setup, inputs)
+    cells = round(found.rows * wanted / len(known)) if known else 0
+    return Sample(cells, found.rows, setup, inputs)
 
 
-async def estimate_sample(operations: Operations, sample: Sample) -> TaskEstimate:
+async def estimate_sample(operations: Operations, sample: Sample, library: Library) -> TaskEstimate:
     """Measure a sample's prompts and scale them to the whole task."""
     sampled = sum(len(row.wanted) for row in sample.inputs)
     total = Estimate(0, 0, 0, 0.0)
     for task_type, numbers in sample.setup.group_targets().items():
         operation = operations.by_task_type.get(task_type)
         part = narrow_rows(sample.inputs, numbers)
+        if task_type in READING_TYPES:
+            part = [row for row in part if row.origin is not None]
         if operation is None or not part:
             continue
-        total = _add(total, await operation.estimate(make_batch(sample.setup, part, _no_rows)))
+        batch = replace(make_batch(sample.setup, part, _no_rows), library=library)
+        total = _add(total, await operation.estimate(batch))
     factor = sample.cells / sampled if sampled else 0.0
     return TaskEstimate(
         cells=sample.cells,
@@ -215,7 +214,8 @@ async def _sample_rows(tx: Tx, setup: Setup, selection: Selection, plan: Plan) -
             empty_in=setup.fill if setup.only_empty else None,
         )
         found += _to_inputs(setup, {row.row_no: row.values for row in rows}, listing)[:each]
-    return found
+    records = await find_records(tx, setup, [row.row_no for row in found])
+    return [replace(row, origin=records.get(row.row_no)) for row in found]
 
 
 def _to_inputs(
