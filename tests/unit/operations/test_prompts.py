@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridmill.kit.values import DataType
+from gridmill.operations import prompting
 from gridmill.operations.enrichment import prompts
 from gridmill.operations.enrichment.frames import FrameBook
 from gridmill.operations.model import ExampleRow
@@ -35,13 +36,13 @@ COLUMNS = [NAME, CITY, SECTOR, SIZE]
 
 @given(st.dictionaries(NASTY.filter(bool), NASTY, max_size=5))
 def test_no_value_can_leave_its_block(data: dict[str, str]) -> None:
-    text = prompts.fence(data)
+    text = prompting.fence(data)
     lines = text.split("\n")
-    assert lines[0] == prompts.ROW_START
-    assert lines[2:] == [prompts.ROW_END]
+    assert lines[0] == prompting.ROW_START
+    assert lines[2:] == [prompting.ROW_END]
     assert orjson.loads(lines[1]) == data
     assert text.splitlines() == lines
-    assert text.count(prompts.ROW_END) == text.count(prompts.ROW_START) == 1
+    assert text.count(prompting.ROW_END) == text.count(prompting.ROW_START) == 1
 
 
 @given(NASTY, NASTY, NASTY)
@@ -52,7 +53,7 @@ def test_examples_and_column_texts_are_one_line_of_json_each(
     example = ExampleRow(9, "k9", {"City": value, name: value})
     system = prompts.write_system(("T", None), [asked], [example], ["City"])
     plain = prompts.write_system(("T", None), [column(7, "n", "p")], [], [])
-    assert prompts.ROW_END not in system.replace(plain[: plain.index("The table:")], "")
+    assert prompting.ROW_END not in system.replace(plain[: plain.index("The table:")], "")
     described = system.split("one a line:\n", 1)[1].split("\n")[0]
     assert orjson.loads(described)["name"] == name
 
@@ -60,9 +61,9 @@ def test_examples_and_column_texts_are_one_line_of_json_each(
 @given(st.lists(st.text(min_size=1, max_size=70), min_size=1, max_size=8, unique=True))
 def test_reply_keys_are_unique_and_admitted_by_every_provider(names: list[str]) -> None:
     columns = [column(n, name) for n, name in enumerate([*names, "column_1", "row"], 1)]
-    keys = prompts.name_keys(columns)
+    keys = prompting.name_keys(columns)
     assert len(set(keys.values())) == len(columns)
-    assert all(prompts._PLAIN_KEY.fullmatch(key) for key in keys.values())
+    assert all(prompting._PLAIN_KEY.fullmatch(key) for key in keys.values())
     assert "row" not in keys.values()
 
 
@@ -118,7 +119,7 @@ def test_vouched_examples_come_first_and_their_number_is_bounded() -> None:
     )
     batch = batch_of(COLUMNS, rows_of([{"Name": "A"}], [3]), examples=examples)
     lines = ask(batch, [SECTOR]).frame.system.split("instructions):\n")[1].split("\n")
-    assert len(lines) == prompts.MAX_EXAMPLES
+    assert len(lines) == prompting.MAX_EXAMPLES
     assert "vouched" in lines[0]
 
 
@@ -135,7 +136,7 @@ def test_examples_of_a_column_may_be_any_json() -> None:
 def test_a_long_value_is_cut() -> None:
     prepared = ask(batch_of(COLUMNS, rows_of([{}], [3])), [SECTOR])
     data = prepared.pick({"Name": "x" * 50_000})
-    assert len(data["Name"]) == prompts.MAX_VALUE_CHARACTERS
+    assert len(data["Name"]) == prompting.MAX_VALUE_CHARACTERS
     assert read_row(prepared.write_prompt(data)) == data
 
 

@@ -17,7 +17,7 @@ from gridmill.operations.enrichment.learners.exchange import (
     Table,
     Target,
 )
-from gridmill.operations.enrichment.outcomes import fail_cell, grade_cell
+from gridmill.operations.enrichment.outcomes import grade_cell
 from gridmill.operations.model import (
     Batch,
     CellError,
@@ -26,6 +26,7 @@ from gridmill.operations.model import (
     ColumnSpec,
     ExampleRow,
 )
+from gridmill.operations.outcomes import fail_cell
 
 _MOST_LEFT_OUT = 300
 _MANY = 40

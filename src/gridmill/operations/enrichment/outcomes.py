@@ -1,20 +1,10 @@
-"""Making the outcome of one cell: failed, skipped, or graded by its confidence."""
+"""Making the outcome of a cell that has an answer: written, for review, or not sure enough."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD, FLOOR
 from gridmill.operations.model import CellError, CellOutcome, CellStatus, ColumnSpec, RowInput
-
-
-def fail_cell(row: RowInput, column: ColumnSpec, error: CellError) -> CellOutcome:
-    """The cell keeps its value and says why."""
-    return CellOutcome(row.row_no, column.number, CellStatus.ERROR, error=error)
-
-
-def skip_cell(row: RowInput, column: ColumnSpec) -> CellOutcome:
-    """The cell was not tried and stays as it is."""
-    return CellOutcome(row.row_no, column.number, CellStatus.SKIPPED)
 
 
 def grade_cell(

@@ -1,39 +1,24 @@
 """The text of a request: rules and columns once per task, the row as fenced data.
 
 The system part is the same for every row that asks for the same columns, so providers reuse its
-prefix. Row data is one line of JSON between two fence lines; `<`, `>`, `&` and line separators
-are escaped inside it, so no value can close the fence or start a line of its own.
+prefix. How data is fenced: `operations.prompting`.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from gridmill.kit.values import DataType
 from gridmill.operations.enrichment.confidence import WORDS
 from gridmill.operations.model import ColumnSpec, ExampleRow
-
-ROW_START = "<row-data>"
-ROW_END = "</row-data>"
-MAX_VALUE_CHARACTERS = 20_000
-"""Longer values are cut, with an ellipsis."""
-
-MAX_EXAMPLES = 8
-MAX_EXAMPLE_CHARACTERS = 6_000
-_MAX_EXAMPLE_VALUE = 600
-_PLAIN_KEY = re.compile(r"[a-zA-Z0-9_.-]{1,64}", re.ASCII)
-_ESCAPES = {
-    "<": "\\u003c",
-    ">": "\\u003e",
-    "&": "\\u0026",
-    "\x7f": "\\u007f",
-    "\x85": "\\u0085",
-    "\u2028": "\\u2028",
-    "\u2029": "\\u2029",
-}
-_SPECIAL = re.compile("[" + "".join(_ESCAPES) + "]")
+from gridmill.operations.prompting import (
+    ROW_END,
+    ROW_START,
+    build_object,
+    describe_column,
+    describe_value,
+    name_keys,
+    write_data,
+    write_examples,
+)
 
 _RULES = f"""\
 You fill in missing cells of a table. For every row you get the row's known values and answer \
@@ -55,35 +40,6 @@ rests on none of them.
 """
 
 
-def name_keys(columns: Sequence[ColumnSpec]) -> dict[int, str]:
-    """A reply key for every column number: its name where every provider admits it as a key."""
-    keys: dict[int, str] = {}
-    taken: set[str] = set()
-    for column in columns:
-        key = column.name if _PLAIN_KEY.fullmatch(column.name) else f"column_{column.number}"
-        while key in taken or key == "row":
-            key += "_"
-        keys[column.number] = key
-        taken.add(key)
-    return keys
-
-
-def fence(document: object) -> str:
-    """`document` as one line of JSON between the fence lines."""
-    return f"{ROW_START}\n{write_data(document)}\n{ROW_END}"
-
-
-def write_data(document: object) -> str:
-    """JSON on one line that holds none of the characters a fence or a line is made of."""
-    text = orjson.dumps(document).decode()
-    return _SPECIAL.sub(lambda found: _ESCAPES[found.group()], text)
-
-
-def cut(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
-    """`text`, its end replaced by an ellipsis beyond `limit` characters."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 def write_system(
     dataset: tuple[str, str | None],
     columns: Sequence[ColumnSpec],
@@ -98,9 +54,11 @@ def write_system(
     keys = name_keys(columns)
     name, description = dataset
     about = {"name": name} | ({"description": description} if description else {})
-    specs = "\n".join(write_data(_describe(column, keys[column.number])) for column in columns)
+    specs = "\n".join(
+        write_data(describe_column(column, keys[column.number])) for column in columns
+    )
     parts = [_RULES, f"The table: {write_data(about)}", f"Columns to fill in, one a line:\n{specs}"]
-    lines = list(_write_examples(columns, examples, sent, keys))
+    lines = list(write_examples(columns, examples, sent, keys))
     if lines:
         parts.append(
             "Known rows of this table, as examples of what is wanted "
@@ -109,104 +67,21 @@ def write_system(
     return "\n\n".join(parts)
 
 
-def _describe(column: ColumnSpec, key: str) -> dict[str, object]:
-    rules = column.rules
-    facts: dict[str, object] = {"key": key, "name": column.name, "type": rules.data_type.value}
-    optional: dict[str, object] = {
-        "instruction": column.prompt,
-        "description": column.description,
-        "options": list(rules.options),
-        "unit": column.unit,
-        "pattern": rules.pattern,
-        "minimum": rules.minimum,
-        "maximum": rules.maximum,
-        "examples": [{"input": given, "output": wanted} for given, wanted in column.examples],
-    }
-    return facts | {name: value for name, value in optional.items() if value not in (None, [])}
-
-
-def _write_examples(
-    columns: Sequence[ColumnSpec],
-    examples: Sequence[ExampleRow],
-    sent: Sequence[str],
-    keys: Mapping[int, str],
-) -> Iterable[str]:
-    """Rows that people vouched for first; then in the order given, within the limits."""
-    names = {column.name: keys[column.number] for column in columns}
-    ranked = sorted(examples, key=lambda row: -len(row.vouched & names.keys()))
-    room = MAX_EXAMPLE_CHARACTERS
-    for row in ranked[:MAX_EXAMPLES]:
-        answers = {
-            key: cut(value, _MAX_EXAMPLE_VALUE)
-            for name, key in names.items()
-            if (value := row.values.get(name)) is not None
-        }
-        given = {
-            name: cut(value, _MAX_EXAMPLE_VALUE)
-            for name in sent
-            if name not in names and (value := row.values.get(name)) is not None
-        }
-        line = write_data({"row": given, "values": answers})
-        room -= len(line)
-        if room < 0:
-            return
-        if answers:
-            yield line
-
-
 def build_schema(columns: Sequence[ColumnSpec], *, several_rows: bool = False) -> dict[str, Any]:
     """The JSON schema of a reply, in the subset that strict structured output admits everywhere."""
     keys = name_keys(columns)
     cells = {keys[column.number]: _describe_cell(column) for column in columns}
     if not several_rows:
-        return _build_object(cells)
-    row = _build_object({"row": {"type": "integer"}, **cells})
-    return _build_object({"rows": {"type": "array", "items": row}})
-
-
-def _build_object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+        return build_object(cells)
+    row = build_object({"row": {"type": "integer"}, **cells})
+    return build_object({"rows": {"type": "array", "items": row}})
 
 
 def _describe_cell(column: ColumnSpec) -> dict[str, Any]:
-    return _build_object(
+    return build_object(
         {
             "value": describe_value(column),
             "confidence": {"type": "string", "enum": list(WORDS)},
             "evidence": {"type": "array", "items": {"type": "string"}},
         }
     )
-
-
-_JSON_TYPES = {
-    DataType.INTEGER: "integer",
-    DataType.NUMBER: "number",
-    DataType.BOOLEAN: "boolean",
-}
-
-
-def describe_value(column: ColumnSpec) -> dict[str, Any]:
-    """The JSON schema of a value of `column`, or of `null`."""
-    rules = column.rules
-    if rules.data_type is DataType.ENUM and rules.options:
-        return {"type": ["string", "null"], "enum": [*rules.options, None]}
-    if rules.data_type is DataType.LOCATION:
-        place = _build_object({"lat": {"type": "number"}, "lon": {"type": "number"}})
-        return {"anyOf": [place, {"type": "null"}]}
-    if rules.data_type is DataType.JSON:
-        return {"type": ["string", "null"], "description": "the JSON value, written as a string"}
-    return {"type": [_JSON_TYPES.get(rules.data_type, "string"), "null"]}
-
-
-_ANSWER_TOKENS = {DataType.TEXT: 600, DataType.JSON: 1_500, DataType.URL: 200}
-
-
-def bound_tokens(columns: Sequence[ColumnSpec], rows: int = 1) -> int:
-    """The most tokens a reply may take: what a budget sets aside for one request."""
-    cells = sum(_ANSWER_TOKENS.get(column.rules.data_type, 120) for column in columns)
-    return min(100 + rows * cells, 8_192)

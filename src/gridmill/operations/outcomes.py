@@ -1,0 +1,13 @@
+"""The outcomes of a cell that has no answer."""
+
+from gridmill.operations.model import CellError, CellOutcome, CellStatus, ColumnSpec, RowInput
+
+
+def fail_cell(row: RowInput, column: ColumnSpec, error: CellError) -> CellOutcome:
+    """The cell keeps its value and says why."""
+    return CellOutcome(row.row_no, column.number, CellStatus.ERROR, error=error)
+
+
+def skip_cell(row: RowInput, column: ColumnSpec) -> CellOutcome:
+    """The cell was not tried and stays as it is."""
+    return CellOutcome(row.row_no, column.number, CellStatus.SKIPPED)
