@@ -20,6 +20,7 @@ from gridmill.datasets.columns import (
     update_column,
 )
 from gridmill.datasets.exporting import create_export, open_export
+from gridmill.datasets.generating import find_taken, read_made, read_real, read_source_rows
 from gridmill.datasets.lifecycle import (
     NewDataset,
     create_dataset,
@@ -67,6 +68,7 @@ __all__ = [
     "edit_cell",
     "find_any_dataset",
     "find_missing_rows",
+    "find_taken",
     "get_cell",
     "get_column",
     "get_dataset",
@@ -85,7 +87,10 @@ __all__ = [
     "plan_rows",
     "read_data",
     "read_filled",
+    "read_made",
+    "read_real",
     "read_rows",
+    "read_source_rows",
     "read_verdicts",
     "reset_task_type",
     "resolve_cells",

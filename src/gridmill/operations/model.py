@@ -4,7 +4,7 @@ A task loads a `Batch`, an operation computes a `BatchOutcome`, the task writes 
 canonical texts (`kit.values`); `None` is empty.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -130,6 +130,13 @@ async def _bring_no_verdicts() -> Sequence[Verdict]:
     return ()
 
 
+async def _find_none_taken(
+    rows: Sequence[Sequence[str | None]],  # noqa: ARG001 (the port's)
+    keys: Sequence[int],  # noqa: ARG001
+) -> Collection[int]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Rows of one task to be filled together.
@@ -138,7 +145,7 @@ class Batch:
     task, `load_training` brings the dataset's filled rows (bounded, none written by this task);
     call it only when nothing fitted is at hand. So does `load_verdicts` with what people said of
     values written before. With `refresh` answers stored before `asked_at`
-    (the task's creation) do not count.
+    (the task's creation) do not count. `config` is the dataset's.
     """
 
     task_id: UUID
@@ -155,6 +162,7 @@ class Batch:
     budget: Budget | None = None
     load_verdicts: Callable[[], Awaitable[Sequence[Verdict]]] = _bring_no_verdicts
     library: Library | None = None
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +215,9 @@ class Order:
     `columns` are all columns of the dataset in order, `config` is the dataset's. `items` says what
     to make, in the shape that the operation's own planning gave it: of extraction, records
     (`RecordRef`); of generation, places `first` to `last` in the task's stream of rows.
-    `load_training` brings the dataset's filled rows, generated ones left out.
+    `load_training` brings the dataset's filled rows, generated ones left out. `find_taken` says
+    which of some rows (values in the columns' order) the dataset holds already, or which repeat one
+    of its values in the columns at the places `keys`; rows that this task made do not count.
     """
 
     task_id: UUID
@@ -221,6 +231,10 @@ class Order:
     library: Library | None = None
     model: str | None = None
     budget: Budget | None = None
+    wanted: tuple[int, ...] = ()
+    find_taken: Callable[
+        [Sequence[Sequence[str | None]], Sequence[int]], Awaitable[Collection[int]]
+    ] = _find_none_taken
 
 
 @dataclass(frozen=True, slots=True)

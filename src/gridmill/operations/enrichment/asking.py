@@ -18,7 +18,7 @@ from gridmill.operations.model import (
     ColumnSpec,
     RowInput,
 )
-from gridmill.operations.outcomes import fail_cell, skip_cell
+from gridmill.operations.outcomes import describe_failure, fail_cell, skip_cell
 from gridmill.operations.references import list_read_columns
 from gridmill.providers.llm.errors import (
     BudgetReached,
@@ -231,11 +231,7 @@ def _take_packed(
 
 
 def _take_failure(question: Question, error: ModelError, asked: Asked) -> None:
-    if isinstance(error, InvalidReply):
-        code = "INVALID_REPLY"
-    else:
-        code = "PROVIDER_UNAVAILABLE" if error.retryable else error.code
-    failure = CellError(code, error.message, error.retryable)
+    failure = describe_failure(error)
     for state in question.states:
         for column in question.prepared.columns:
             asked.cells.append(fail_cell(state.row, column, failure))

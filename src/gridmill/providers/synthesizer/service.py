@@ -54,6 +54,11 @@ class Synthesizer:
         self._capacity, self._ends = self._find_capacity()
         self.recombined = self._list_recombined()
 
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """The columns in which no value comes twice, by their places."""
+        return tuple(self._parts.keys)
+
     def draw(self, first: int, count: int) -> Drawn:
         """The rows at the places `first` to `first + count - 1`.
 
