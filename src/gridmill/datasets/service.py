@@ -40,10 +40,12 @@ from gridmill.datasets.locking import (
 )
 from gridmill.datasets.planning import plan_rows, read_filled, read_verdicts
 from gridmill.datasets.rows import (
+    append_rows,
     check_quota,
     delete_row,
     delete_rows,
     find_missing_rows,
+    find_records,
     insert_rows,
     read_rows,
     resolve_rows,
@@ -57,6 +59,7 @@ __all__ = [
     "DataView",
     "NewDataset",
     "add_column",
+    "append_rows",
     "check_quota",
     "count_new_records",
     "create_dataset",
@@ -68,6 +71,7 @@ __all__ = [
     "edit_cell",
     "find_any_dataset",
     "find_missing_rows",
+    "find_records",
     "find_taken",
     "get_cell",
     "get_column",

@@ -215,9 +215,11 @@ class Order:
     `columns` are all columns of the dataset in order, `config` is the dataset's. `items` says what
     to make, in the shape that the operation's own planning gave it: of extraction, records
     (`RecordRef`); of generation, places `first` to `last` in the task's stream of rows.
-    `load_training` brings the dataset's filled rows, generated ones left out. `find_taken` says
-    which of some rows (values in the columns' order) the dataset holds already, or which repeat one
-    of its values in the columns at the places `keys`; rows that this task made do not count.
+    `load_training` brings the dataset's filled rows, generated ones left out. `wanted` are the
+    numbers of the columns to answer for: what is said of other ones is left out. Those that belong
+    to another operation are filled by it afterwards. `find_taken` says which of some rows (values in
+    the columns' order) the dataset holds already, or which repeat one of its values in the columns
+    at the places `keys`; rows that this task made do not count.
     """
 
     task_id: UUID

@@ -7,7 +7,6 @@ from typing import Any
 from gridmill.kit.values import DataType
 from gridmill.operations.enrichment import confidence
 from gridmill.operations.enrichment.frames import FrameBook, PreparedFrame
-from gridmill.operations.enrichment.outcomes import grade_cell
 from gridmill.operations.enrichment.replies import WORLD, CellReply
 from gridmill.operations.errors import PriceUnknown
 from gridmill.operations.model import (
@@ -18,7 +17,7 @@ from gridmill.operations.model import (
     ColumnSpec,
     RowInput,
 )
-from gridmill.operations.outcomes import describe_failure, fail_cell, skip_cell
+from gridmill.operations.outcomes import describe_failure, fail_cell, grade_cell, skip_cell
 from gridmill.operations.references import list_read_columns
 from gridmill.providers.llm.errors import (
     BudgetReached,
