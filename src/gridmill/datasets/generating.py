@@ -7,6 +7,7 @@ from gridmill.datasets.linking import load_source
 from gridmill.datasets.model import Column, Dataset, FilledRow, Row
 from gridmill.datasets.repository import generating as repository
 from gridmill.datasets.rows import read_rows
+from gridmill.kit.ids import parse_uuid
 from gridmill.kit.values import coerce, is_empty
 from gridmill.storage import grids
 from gridmill.storage.database import Tx
@@ -80,6 +81,13 @@ async def read_source_rows(
         )
         for record in records
     ]
+
+
+async def has_source_rows(tx: Tx, dataset: Dataset, datasource_id: str) -> bool:
+    """Whether a data source of the dataset's workspace is a table that was read and has rows."""
+    known = parse_uuid(datasource_id)
+    source = None if known is None else await load_source(tx, dataset, known)
+    return source is not None and source.is_table and source.row_count > 0
 
 
 async def find_taken(

@@ -20,7 +20,13 @@ from gridmill.datasets.columns import (
     update_column,
 )
 from gridmill.datasets.exporting import create_export, open_export
-from gridmill.datasets.generating import find_taken, read_made, read_real, read_source_rows
+from gridmill.datasets.generating import (
+    find_taken,
+    has_source_rows,
+    read_made,
+    read_real,
+    read_source_rows,
+)
 from gridmill.datasets.lifecycle import (
     NewDataset,
     create_dataset,
@@ -76,6 +82,7 @@ __all__ = [
     "get_cell",
     "get_column",
     "get_dataset",
+    "has_source_rows",
     "hold_for_task",
     "insert_rows",
     "list_batch_writes",

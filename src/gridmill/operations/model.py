@@ -130,11 +130,15 @@ async def _bring_no_verdicts() -> Sequence[Verdict]:
     return ()
 
 
-async def _find_none_taken(
+async def find_none_taken(
     rows: Sequence[Sequence[str | None]],  # noqa: ARG001 (the port's)
     keys: Sequence[int],  # noqa: ARG001
 ) -> Collection[int]:
+    """Nothing stands in the way of any row."""
     return ()
+
+
+FindTaken = Callable[[Sequence[Sequence[str | None]], Sequence[int]], Awaitable[Collection[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +238,7 @@ class Order:
     model: str | None = None
     budget: Budget | None = None
     wanted: tuple[int, ...] = ()
-    find_taken: Callable[
-        [Sequence[Sequence[str | None]], Sequence[int]], Awaitable[Collection[int]]
-    ] = _find_none_taken
+    find_taken: FindTaken = find_none_taken
 
 
 @dataclass(frozen=True, slots=True)

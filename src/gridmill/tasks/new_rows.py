@@ -4,31 +4,19 @@ A planner either takes rows that are there (records of tables) or orders them: b
 of which the dataset's maker makes rows when they run (`making`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Protocol
 
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import Column, Dataset, DatasetType, Writer
-from gridmill.operations.model import RecordRef
 from gridmill.storage.database import Tx
 from gridmill.tasks.errors import InvalidTaskForDataset
+from gridmill.tasks.made_up_rows import GeneratingPlanner, GenerationPlanner
 from gridmill.tasks.model import Operations
-from gridmill.tasks.plans import Ground, Plan, plan_selection
+from gridmill.tasks.plans import Ground, Plan, Sampled, plan_selection
 from gridmill.tasks.selection import Selection, list_targets
-
-
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """What a task would make: how many rows, and of some of them what is known before they are made.
-
-    `values` by column number, `records` what each of these rows is made of, if of a record.
-    """
-
-    rows: int
-    values: Sequence[Mapping[int, str | None]]
-    records: Sequence[RecordRef | None]
 
 
 class Planner(Protocol):
@@ -67,7 +55,7 @@ class RecordsPlanner:
         if not total:
             raise InvalidTaskForDataset(
                 "No linked table source has records that are not in the dataset yet, "
-                "and this server cannot generate rows; link another data source."
+                "and rows may not be made up; link another data source."
             )
         return total
 
@@ -103,11 +91,12 @@ class RecordsPlanner:
 
 PLANNERS: dict[DatasetType, Planner] = {
     DatasetType.ENRICHMENT: RecordsPlanner(),
+    DatasetType.GENERATION: GenerationPlanner(),
 }
 
 
-def find_planner(operations: Operations, dataset: Dataset) -> Planner:
-    """The planner of the dataset's type.
+def find_planner(operations: Operations, dataset: Dataset, *, may_generate: bool = True) -> Planner:
+    """The planner of the dataset's type; `may_generate` admits made-up rows after the records.
 
     Raises:
         InvalidTaskForDataset: rows of this type cannot be made here.
@@ -120,4 +109,10 @@ def find_planner(operations: Operations, dataset: Dataset) -> Planner:
         raise InvalidTaskForDataset(
             f"This server cannot make rows for {dataset.type.value} datasets."
         )
+    if (
+        dataset.type is DatasetType.ENRICHMENT
+        and may_generate
+        and dataset.type in operations.makers
+    ):
+        return GeneratingPlanner(planner)
     return planner

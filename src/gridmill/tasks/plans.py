@@ -7,6 +7,7 @@ from typing import Any
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import Column, Dataset, DatasetLimits
 from gridmill.kit.values import is_empty
+from gridmill.operations.model import RecordRef
 from gridmill.storage.database import Tx
 from gridmill.tasks.model import Operations, Task, TaskKind
 from gridmill.tasks.repository.batches import BatchRange
@@ -22,7 +23,8 @@ class Plan:
     """The batches of a task; `skipped` units are selected but filled, `completed` need nothing.
 
     `rows_created` are there before the first batch runs. `message` is a word to people. Batches run
-    at the same time, or `one_by_one`.
+    at the same time, or `one_by_one`. `made` are the columns that a maker fills, where these are not
+    all of its own kind.
     """
 
     batches: Sequence[BatchRange]
@@ -32,6 +34,7 @@ class Plan:
     rows_created: int = 0
     message: str | None = None
     one_by_one: bool = False
+    made: tuple[int, ...] = ()
 
     def count(self, kind: TaskKind) -> int:
         """Units in all."""
@@ -56,6 +59,18 @@ class Ground:
         """Rows of a batch that fills these columns."""
         model: str | None = self.task.request.get("model")
         return choose_batch_rows(self.operations, self.columns, targets, model)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What a task would make: how many rows, and of some of them what is known before they are made.
+
+    `values` by column number, `records` what each of these rows is made of, if of a record.
+    """
+
+    rows: int
+    values: Sequence[Mapping[int, str | None]]
+    records: Sequence[RecordRef | None]
 
 
 def choose_batch_rows(

@@ -34,7 +34,7 @@ from gridmill.operations.model import (
     Order,
     RowInput,
 )
-from gridmill.operations.outcomes import fail_cell
+from gridmill.operations.outcomes import fail_cell, skip_cell
 from gridmill.providers.llm.gateway import Gateway
 from gridmill.providers.synthesizer.model import ColumnShape, Row
 
@@ -111,7 +111,10 @@ class Generation:
                 way, value = prepared.ways[column.number], draft.values[column.name]
                 if way.missing is not None:
                     cells[draft.row.row_no].append(fail_cell(draft.row, column, way.missing))
-                elif way.ref is None and value is not None:
+                elif value is None and way.ref is None:
+                    # Empty as often as in the table: nothing that others should fill.
+                    cells[draft.row.row_no].append(skip_cell(draft.row, column))
+                elif value is not None and way.ref is None:
                     method = "recombined" if column.name in row.recombined else "synthesizer"
                     cell = _show(draft.row, column, value, {"method": method, **factors})
                     cells[draft.row.row_no].append(_mark(cell, status))
