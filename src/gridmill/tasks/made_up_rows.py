@@ -11,8 +11,7 @@ from gridmill.operations.generation.service import seed_of
 from gridmill.operations.generation.streams import Stretch, plan_stretches
 from gridmill.storage.database import Tx
 from gridmill.tasks.errors import InvalidTaskForDataset
-from gridmill.tasks.new_rows import Sampled
-from gridmill.tasks.plans import Ground, Plan
+from gridmill.tasks.plans import Ground, Plan, Sampled
 from gridmill.tasks.repository import batches as batch_rows
 from gridmill.tasks.repository.batches import BatchRange, order_rows
 from gridmill.tasks.selection import is_target, list_targets

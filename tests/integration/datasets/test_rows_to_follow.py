@@ -128,7 +128,7 @@ async def test_rows_of_a_source_are_read_as_the_dataset_s_columns_ask(world: Wor
 
 
 async def test_rows_from_must_name_a_table_of_the_workspace(world: World) -> None:
-    document = await world.add_source({"text": DataType.TEXT}, [], content_type="application/pdf")
+    document = await world.add_source({"text": DataType.TEXT}, [], content_type="text/plain")
 
     async def create(named: str) -> None:
         new = service.NewDataset(DatasetType.GENERATION, "a set", config={"rowsFrom": named})

@@ -15,7 +15,7 @@ _SHUFFLED = sql.SQL("(g.row_no * 2654435761) & 4294967295")
 # Rows that tasks made of no record: made up. As a multirange, which is searched and not walked.
 _MADE_UP = sql.SQL(
     "coalesce((SELECT range_agg(int8range(first_row, last_row, '[]')) FROM dataset_row_origins "
-    "WHERE dataset_id = %s AND kind = 'task' AND datasource_id IS NULL), '{{}}')"
+    "WHERE dataset_id = %s AND kind = 'task' AND datasource_id IS NULL), '{}')"
 )
 # A task's rows are the last ones: while it runs nobody else adds any.
 _BEFORE_TASK = sql.SQL(
