@@ -48,7 +48,7 @@ def values(data_type: DataType) -> st.SearchStrategy[str]:
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[list[ColumnShape], list[Row]]:
     """A small table of any types with values that fit them; some columns are declared unique."""
-    count = draw(st.sampled_from([0, 1, 2, 3, 5, 15, 40]))
+    count = draw(st.sampled_from([0, 1, 3, 15, 40]))
     shapes: list[ColumnShape] = []
     columns: list[list[str | None]] = []
     for number in range(draw(st.integers(1, 5))):
@@ -81,7 +81,7 @@ def check_valid(shapes: Sequence[ColumnShape], rows: Sequence[Row], drawn: Drawn
             assert len({*made, *known}) == len(made) + len(known), shape
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(tables(), st.integers(0, 2**32), st.integers(0, 250), st.integers(1, 130))
 def test_any_small_table_gives_valid_new_rows_that_do_not_depend_on_who_asks(
     table: tuple[list[ColumnShape], list[Row]], seed: int, first: int, count: int

@@ -31,6 +31,7 @@ class Key:
 class Parts:
     """The columns of a table by what is done with them, each by its number."""
 
+    rows: int = 0
     learnt: dict[int, Column] = field(default_factory=dict)
     texts: dict[int, TextColumn] = field(default_factory=dict)
     keys: dict[int, Key] = field(default_factory=dict)
@@ -39,7 +40,7 @@ class Parts:
 
 def take_apart(shapes: Sequence[ColumnShape], rows: Sequence[Row], seed: int) -> Parts:
     """Decide for each column. One without any value stays empty, unless there are no rows."""
-    parts = Parts()
+    parts = Parts(len(rows))
     for number, shape in enumerate(shapes):
         texts = clean([row[number] for row in rows], shape)
         filled = [text for text in texts if text is not None]

@@ -22,16 +22,14 @@ from gridmill.providers.synthesizer.trees import ColumnTree
 _SOURCES = 4
 _GAP = ColumnShape("", DataType.INTEGER, minimum=0)
 
-Texts = dict[int, list[str | None]]
-
 
 class Joint:
-    """Draws the columns that are learnt and those that are recombined.
+    """Draws the columns that are learnt and those that are recombined, once its trees are grown.
 
-    `leaf` is the least number of donors that every value is drawn from.
+    `known` holds the states of the rows that were learnt from, rows x parts of all columns.
     """
 
-    def __init__(self, parts: Parts, leaf: int, seed: int) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._columns = parts.learnt
         self._texts = parts.texts
         self._determinants = find_determinants(self._columns)
@@ -45,6 +43,14 @@ class Joint:
         self._gaps = self._find_gaps()
         self._sequence = self._sort()
         self._trees: dict[int, ColumnTree] = {}
+        columns = [self._columns[number] for number in self._sequence]
+        self.known: Floats = np.hstack([np.empty((parts.rows, 0)), *(c.known for c in columns)])
+        widths = [column.known.shape[1] for column in columns]
+        flags = np.array([column.is_category for column in columns], dtype=np.bool_)
+        self.is_category: Flags = np.repeat(flags, widths)
+
+    def grow(self, leaf: int, seed: int) -> None:
+        """Grow the trees. `leaf` is the least number of donors that every value is drawn from."""
         before: list[Column] = []
         for number in self._sequence:
             column = self._columns[number]
@@ -55,32 +61,50 @@ class Joint:
             self._trees[number] = ColumnTree(text, before, leaf, seed)
 
     def draw(
-        self, count: int, random: np.random.Generator, *, is_loose: bool
-    ) -> tuple[Texts, Flags]:
-        """`count` values of each column by its number, and which rows break an order.
+        self, count: int, random: np.random.Generator, *, is_loose: bool = False
+    ) -> dict[int, Floats]:
+        """The states of `count` new rows by the column's number.
 
         Loose draws take each column by itself, whatever the trees say.
         """
         states: dict[int, Floats] = {}
         for number in self._sequence:
-            given = [] if is_loose else list(states.values())
+            given = None if is_loose else list(states.values())
             states[number] = self._draw_column(number, states, given, count, random)
         for rule in self._totals:
             total = rule.apply(states, self._units)
             is_empty = np.isnan(states[rule.total]) | np.isnan(total)
             states[rule.total] = np.where(is_empty, states[rule.total], total)
+        return states
+
+    def stack(self, states: Mapping[int, Floats], count: int) -> Floats:
+        """States as one table with the columns of `known`."""
+        return np.hstack([np.empty((count, 0)), *(states[number] for number in self._sequence)])
+
+    def write(
+        self, states: Mapping[int, Floats], count: int, random: np.random.Generator
+    ) -> dict[int, list[str | None]]:
+        """The texts of drawn states, and recombined texts that go with them."""
         texts = {number: self._columns[number].write(state) for number, state in states.items()}
-        given = [] if is_loose else list(states.values())
         for number, column in self._texts.items():
-            donors = self._trees[number].draw(given, count, random, _SOURCES)
+            donors = self._trees[number].draw(list(states.values()), count, random, _SOURCES)
             texts[number] = column.mix(donors, random)
-        return texts, self._check_orders(states, count)
+        return texts
+
+    def find_broken(self, states: Mapping[int, Floats], count: int) -> Flags:
+        """Which rows break an order that always holds."""
+        is_broken = np.zeros(count, dtype=np.bool_)
+        for order in self._orders:
+            low = states[order.low][:, 0] * self._units[order.low]
+            high = states[order.high][:, 0] * self._units[order.high]
+            is_broken |= low > high
+        return is_broken
 
     def _draw_column(
         self,
         number: int,
         states: Mapping[int, Floats],
-        given: list[Floats],
+        given: list[Floats] | None,
         count: int,
         random: np.random.Generator,
     ) -> Floats:
@@ -97,14 +121,6 @@ class Joint:
             return state
         said, is_unknown = rule.find(states[rule.source][:, 0])
         return np.where(is_unknown[:, None], state, column.known[said])
-
-    def _check_orders(self, states: Mapping[int, Floats], count: int) -> Flags:
-        is_broken = np.zeros(count, dtype=np.bool_)
-        for order in self._orders:
-            low = states[order.low][:, 0] * self._units[order.low]
-            high = states[order.high][:, 0] * self._units[order.high]
-            is_broken |= low > high
-        return is_broken
 
     def _find_gaps(self) -> dict[int, tuple[Order, AmountColumn]]:
         """Columns that are drawn as their distance from another one, the nearest below them."""

@@ -80,7 +80,7 @@ def is_key(shape: ColumnShape, texts: Sequence[str], rows: int) -> bool:
         return False
     is_named = is_named_key(shape.name)
     if shape.data_type is DataType.INTEGER:
-        return (is_named or count >= _MIN_UNNAMED) and _find_counter(shape, texts) is not None
+        return is_named or (count >= _MIN_UNNAMED and _find_counter(shape, texts) is not None)
     if shape.data_type is DataType.TEXT:
         is_code = all(any(c.isdigit() for c in text) for text in texts) and _is_one_length(texts)
         return _find_counter(shape, texts) is not None or (

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from gridmill.kit.canonical import DataType
-from gridmill.providers.synthesizer.copies import CopyGuard
+from gridmill.providers.synthesizer.arrays import Flags
 from gridmill.providers.synthesizer.fitting import take_apart
 from gridmill.providers.synthesizer.joint import Joint
 from gridmill.providers.synthesizer.model import ColumnShape, Drawn, Row
+from gridmill.providers.synthesizer.privacy import CopyGuard, NearGuard, grow_apart
 
 __all__ = ["MAX_TRAINING_ROWS", "Synthesizer", "fit"]
 
@@ -18,7 +19,6 @@ MAX_TRAINING_ROWS = 20_000
 _BLOCK = 100
 """Rows that are drawn together, whoever asks for which of them."""
 
-_LEAF = 5
 _STRICT, _TOLERANT, _LOOSE = 12, 4, 12
 """Tries of a row: without a likeness, then without a copy, then with each column by itself."""
 
@@ -49,8 +49,10 @@ class Synthesizer:
         self._seed = seed
         step = max(1, -(-len(rows) // MAX_TRAINING_ROWS))
         self._parts = take_apart(shapes, rows[::step], seed)
-        self._joint = Joint(self._parts, _LEAF, seed % 2**32)
-        self._guard = CopyGuard(rows, list(self._parts.learnt))
+        self._joint = Joint(self._parts)
+        self._near = NearGuard(self._joint.known, self._joint.is_category)
+        self.leaf = grow_apart(self._joint, self._near, seed % 2**32)
+        self._copies = CopyGuard(rows, list(self._parts.learnt))
         self._capacity, self._ends = self._find_capacity()
         self.recombined = self._list_recombined()
 
@@ -97,21 +99,19 @@ class Synthesizer:
         for attempt in range(_STRICT + _TOLERANT + _LOOSE):
             if not pending:
                 break
-            is_loose = attempt >= _STRICT + _TOLERANT
-            made, is_bad = self._draw_rows([start + at for at in pending], random, is_loose)
-            is_bad |= self._guard.find_copies(made)
-            if attempt < _STRICT:
-                is_bad |= self._guard.find_likenesses(made)
+            made, is_bad = self._draw_rows([start + at for at in pending], random, attempt)
             for at, row, bad in zip(pending, made, is_bad, strict=True):
                 rows[at] = None if bad else row
             pending = [at for at, bad in zip(pending, is_bad, strict=True) if bad]
         return rows
 
     def _draw_rows(
-        self, places: Sequence[int], random: np.random.Generator, is_loose: bool
-    ) -> tuple[list[Row], np.ndarray]:
+        self, places: Sequence[int], random: np.random.Generator, attempt: int
+    ) -> tuple[list[Row], Flags]:
+        """A row for each place, and which of them this attempt does not take."""
         count = len(places)
-        texts, is_bad = self._joint.draw(count, random, is_loose=is_loose)
+        states = self._joint.draw(count, random, is_loose=attempt >= _STRICT + _TOLERANT)
+        texts = self._joint.write(states, count, random)
         for number, invented in self._parts.invented.items():
             texts[number] = invented.draw(count, random)
         for number, key in self._parts.keys.items():
@@ -122,7 +122,12 @@ class Synthesizer:
             ]
         nothing: list[str | None] = [None] * count
         columns = [texts.get(number, nothing) for number in range(len(self._shapes))]
-        return list(zip(*columns, strict=True)) if columns else [()] * count, is_bad
+        rows: list[Row] = list(zip(*columns, strict=True)) if columns else [()] * count
+        is_bad = self._joint.find_broken(states, count) | self._copies.find_copies(rows)
+        if attempt < _STRICT:
+            is_bad |= self._copies.find_likenesses(rows)
+            is_bad |= self._near.find_near(self._joint.stack(states, count))
+        return rows, is_bad
 
     def _find_capacity(self) -> tuple[int, str]:
         capacity, message = 2**62, ""

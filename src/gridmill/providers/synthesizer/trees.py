@@ -94,9 +94,18 @@ class ColumnTree:
         self._starts: Ints = np.cumsum(counts) - counts
 
     def draw(
-        self, states: Sequence[Floats], count: int, random: np.random.Generator, times: int = 1
+        self,
+        states: Sequence[Floats] | None,
+        count: int,
+        random: np.random.Generator,
+        times: int = 1,
     ) -> Ints:
-        """`times` donors of one leaf for each of `count` rows: rows x times."""
+        """`times` donors of one leaf for each of `count` rows: rows x times.
+
+        Without the states of the columns before, any row may be the donor.
+        """
+        if states is None:
+            return random.integers(0, len(self._donors), (count, times))
         leaves = np.zeros(count, dtype=np.int64)
         if self._tree is not None:
             leaves = np.asarray(self._tree.apply(self._transform(states)), dtype=np.int64)
