@@ -9,8 +9,8 @@ from uuid import UUID
 import orjson
 
 from gridmill.kit.values import DataType, ValueRules
-from gridmill.operations.enrichment.prompts import ROW_END, ROW_START
 from gridmill.operations.model import Batch, ColumnSpec, ExampleRow, RowInput
+from gridmill.operations.prompting import ROW_END, ROW_START
 from gridmill.providers.llm.budget import Budget
 from gridmill.providers.llm.fake.behaviour import FakeRequest
 

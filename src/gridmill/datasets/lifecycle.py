@@ -22,7 +22,7 @@ from gridmill.datasets.model import (
 from gridmill.datasets.repository import datasets as repository
 from gridmill.datasets.repository import sources
 from gridmill.datasets.repository.datasets import DatasetFilter
-from gridmill.datasets.rules import check_columns, check_knowledge
+from gridmill.datasets.rules import check_columns, check_knowledge, check_rows_from
 from gridmill.engine.port import Engine, Job
 from gridmill.kit.errors import InsufficientScope
 from gridmill.kit.ids import new_uuid7, parse_uuid
@@ -110,13 +110,14 @@ async def create_dataset(
 
     Raises:
         ValidationFailed: columns that do not go together.
-        DatasourceNotFound: a source, or a column's knowledge, that is not of the workspace.
+        DatasourceNotFound: a source, a column's knowledge or `rowsFrom` that is not of the workspace.
         InsufficientScope: the key is bound to datasets that exist.
     """
     if principal.dataset_ids is not None:
         raise InsufficientScope("This key is bound to certain datasets and makes no new ones.")
     linked = await find_sources(tx, principal, new.source_ids)
     await check_knowledge(tx, principal, new.columns)
+    await check_rows_from(tx, principal, new.config)
     imports = new.type in IMPORTING_TYPES and any(one.may_be_table for one in linked)
     expected = [column.name for one in linked for column in one.columns] if imports else []
     complete = not imports or all(not one.is_pending for one in linked)
@@ -159,9 +160,11 @@ async def update_dataset(
     """Set `name`, `description` or `config`, and link more sources without importing them.
 
     Raises:
+        ValidationFailed: `rowsFrom` names a document.
         DatasourceNotFound, DatasetLocked.
     """
     linked = await find_sources(tx, principal, source_ids)
+    await check_rows_from(tx, principal, fields.get("config", {}))
     await lock_for_change(tx, dataset)
     await repository.update_dataset(tx, dataset.dataset_id, fields)
     if linked:

@@ -60,6 +60,11 @@ async def load_links(tx: Tx, dataset: Dataset) -> list[LinkedSource]:
     return await _load(tx, dataset.workspace_id, dataset.datasource_ids)
 
 
+async def load_source(tx: Tx, dataset: Dataset, datasource_id: UUID) -> LinkedSource | None:
+    """A data source of the dataset's workspace, linked or not."""
+    return next(iter(await _load(tx, dataset.workspace_id, [datasource_id])), None)
+
+
 async def _load(tx: Tx, workspace_id: UUID, datasource_ids: Sequence[UUID]) -> list[LinkedSource]:
     found = await datasources.find_datasources(tx, workspace_id, datasource_ids)
     return [_to_linked(source) for source in found]

@@ -1,7 +1,8 @@
 """What columns must satisfy together."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gridmill.auth.model import Principal
 from gridmill.datasets.linking import find_sources
@@ -67,6 +68,22 @@ async def check_knowledge(
     """Raise `DatasourceNotFound` for knowledge that is no data source of the workspace."""
     named = [source for column in columns for source in column.metadata.knowledge]
     await find_sources(tx, principal, list(dict.fromkeys(named)))
+
+
+async def check_rows_from(tx: Tx, principal: Principal, config: Mapping[str, Any]) -> None:
+    """Look at the table that made-up rows are to follow (`rowsFrom`), when one is named.
+
+    Raises:
+        DatasourceNotFound: it is no data source of the workspace.
+        ValidationFailed: it is a document.
+    """
+    named = config.get("rowsFrom")
+    if named is None:
+        return
+    (source,) = await find_sources(tx, principal, [named])
+    if not source.may_be_table:
+        message = f"{source.file_name} is a document; name a table to make rows like its own."
+        raise ValidationFailed.of("config.rowsFrom", message)
 
 
 def _fault(field: str, index: int | None, part: str, message: str) -> FieldError:

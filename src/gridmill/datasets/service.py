@@ -21,6 +21,13 @@ from gridmill.datasets.columns import (
 )
 from gridmill.datasets.documents import LinkedDocuments, list_documents
 from gridmill.datasets.exporting import create_export, open_export
+from gridmill.datasets.generating import (
+    find_taken,
+    has_source_rows,
+    read_made,
+    read_real,
+    read_source_rows,
+)
 from gridmill.datasets.lifecycle import (
     NewDataset,
     create_dataset,
@@ -73,9 +80,11 @@ __all__ = [
     "find_any_dataset",
     "find_missing_rows",
     "find_records",
+    "find_taken",
     "get_cell",
     "get_column",
     "get_dataset",
+    "has_source_rows",
     "hold_for_task",
     "insert_rows",
     "list_batch_writes",
@@ -92,7 +101,10 @@ __all__ = [
     "plan_rows",
     "read_data",
     "read_filled",
+    "read_made",
+    "read_real",
     "read_rows",
+    "read_source_rows",
     "read_verdicts",
     "reset_task_type",
     "resolve_cells",

@@ -13,3 +13,15 @@ class PriceUnknown(ProviderRefused):
             f"The model {model} has no known price, so maxCostUsd cannot be kept. Set its price in "
             "GRIDMILL_LLM_PRICES, limit maxTokens instead, or leave the budget out."
         )
+
+
+class TooMuchToLearn(ProviderRefused):
+    """The rows that made-up ones should follow take more time or memory than one task may have."""
+
+    code = "TOO_MUCH_TO_LEARN"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "To learn what the rows are like takes more time or memory than one task may have. "
+            "Remove columns that need not be made up."
+        )

@@ -4,7 +4,7 @@ A task loads a `Batch`, an operation computes a `BatchOutcome`, the task writes 
 canonical texts (`kit.values`); `None` is empty.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -130,6 +130,17 @@ async def _bring_no_verdicts() -> Sequence[Verdict]:
     return ()
 
 
+async def find_none_taken(
+    rows: Sequence[Sequence[str | None]],  # noqa: ARG001 (the port's)
+    keys: Sequence[int],  # noqa: ARG001
+) -> Collection[int]:
+    """Nothing stands in the way of any row."""
+    return ()
+
+
+FindTaken = Callable[[Sequence[Sequence[str | None]], Sequence[int]], Awaitable[Collection[int]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Rows of one task to be filled together.
@@ -138,7 +149,7 @@ class Batch:
     task, `load_training` brings the dataset's filled rows (bounded, none written by this task);
     call it only when nothing fitted is at hand. So does `load_verdicts` with what people said of
     values written before. With `refresh` answers stored before `asked_at`
-    (the task's creation) do not count.
+    (the task's creation) do not count. `config` is the dataset's.
     """
 
     task_id: UUID
@@ -155,6 +166,7 @@ class Batch:
     budget: Budget | None = None
     load_verdicts: Callable[[], Awaitable[Sequence[Verdict]]] = _bring_no_verdicts
     library: Library | None = None
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +221,9 @@ class Order:
     (`RecordRef`); of generation, places `first` to `last` in the task's stream of rows.
     `load_training` brings the dataset's filled rows, generated ones left out. `wanted` are the
     numbers of the columns to answer for: what is said of other ones is left out. Those that belong
-    to another operation are filled by it afterwards.
+    to another operation are filled by it afterwards. `find_taken` says which of some rows (values in
+    the columns' order) the dataset holds already, or which repeat one of its values in the columns
+    at the places `keys`; rows that this task made do not count.
     """
 
     task_id: UUID
@@ -224,6 +238,7 @@ class Order:
     model: str | None = None
     budget: Budget | None = None
     wanted: tuple[int, ...] = ()
+    find_taken: FindTaken = find_none_taken
 
 
 @dataclass(frozen=True, slots=True)

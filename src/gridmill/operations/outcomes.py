@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gridmill.operations.model import CellError, CellOutcome, CellStatus, ColumnSpec, RowInput
+from gridmill.providers.llm.errors import InvalidReply, ModelError
 
 FLOOR = 0.3
 """Below this nothing is written; the cell says NOT_CONFIDENT."""
@@ -53,3 +54,12 @@ def grade_cell(
         factors=factors,
         sources=tuple(sources),
     )
+
+
+def describe_failure(error: ModelError) -> CellError:
+    """What a cell says of a request that brought no answer."""
+    if isinstance(error, InvalidReply):
+        code = "INVALID_REPLY"
+    else:
+        code = "PROVIDER_UNAVAILABLE" if error.retryable else error.code
+    return CellError(code, error.message, error.retryable)

@@ -1,21 +1,26 @@
-"""What every operation's prompts are made of: fenced data, reply keys, the schema of a value.
+"""What prompts of all operations share: data that cannot act as text of ours, and columns as JSON.
 
 Data is one line of JSON between two fence lines; `<`, `>`, `&` and line separators are escaped
 inside it, so no value can close the fence or start a line of its own.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from gridmill.kit.values import DataType
-from gridmill.operations.model import ColumnSpec
+from gridmill.operations.model import ColumnSpec, ExampleRow
 
+ROW_START = "<row-data>"
+ROW_END = "</row-data>"
 MAX_VALUE_CHARACTERS = 20_000
 """Longer values are cut, with an ellipsis."""
 
+MAX_EXAMPLES = 8
+MAX_EXAMPLE_CHARACTERS = 6_000
+_MAX_EXAMPLE_VALUE = 600
 _PLAIN_KEY = re.compile(r"[a-zA-Z0-9_.-]{1,64}", re.ASCII)
 _ESCAPES = {
     "<": "\\u003c",
@@ -42,6 +47,11 @@ def name_keys(columns: Sequence[ColumnSpec]) -> dict[int, str]:
     return keys
 
 
+def fence(document: object) -> str:
+    """`document` as one line of JSON between the fence lines."""
+    return f"{ROW_START}\n{write_data(document)}\n{ROW_END}"
+
+
 def write_data(document: object) -> str:
     """JSON on one line that holds none of the characters a fence or a line is made of."""
     text = orjson.dumps(document).decode()
@@ -54,7 +64,7 @@ def cut(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
 
 
 def describe_column(column: ColumnSpec, key: str) -> dict[str, object]:
-    """What a prompt says of a column whose reply stands under `key`: all that people said of it."""
+    """What a prompt says of a column, answered under `key`: only what was said of it."""
     rules = column.rules
     facts: dict[str, object] = {"key": key, "name": column.name, "type": rules.data_type.value}
     optional: dict[str, object] = {
@@ -70,8 +80,37 @@ def describe_column(column: ColumnSpec, key: str) -> dict[str, object]:
     return facts | {name: value for name, value in optional.items() if value not in (None, [])}
 
 
+def write_examples(
+    columns: Sequence[ColumnSpec],
+    examples: Sequence[ExampleRow],
+    sent: Sequence[str],
+    keys: Mapping[int, str],
+) -> Iterable[str]:
+    """Rows that people vouched for first; then in the order given, within the limits."""
+    names = {column.name: keys[column.number] for column in columns}
+    ranked = sorted(examples, key=lambda row: -len(row.vouched & names.keys()))
+    room = MAX_EXAMPLE_CHARACTERS
+    for row in ranked[:MAX_EXAMPLES]:
+        answers = {
+            key: cut(value, _MAX_EXAMPLE_VALUE)
+            for name, key in names.items()
+            if (value := row.values.get(name)) is not None
+        }
+        given = {
+            name: cut(value, _MAX_EXAMPLE_VALUE)
+            for name in sent
+            if name not in names and (value := row.values.get(name)) is not None
+        }
+        line = write_data({"row": given, "values": answers})
+        room -= len(line)
+        if room < 0:
+            return
+        if answers:
+            yield line
+
+
 def build_object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON schema of an object that holds just these `properties`, all of them."""
+    """The JSON schema of an object that holds just these properties, all of them."""
     return {
         "type": "object",
         "properties": dict(properties),
@@ -98,3 +137,12 @@ def describe_value(column: ColumnSpec) -> dict[str, Any]:
     if rules.data_type is DataType.JSON:
         return {"type": ["string", "null"], "description": "the JSON value, written as a string"}
     return {"type": [_JSON_TYPES.get(rules.data_type, "string"), "null"]}
+
+
+_ANSWER_TOKENS = {DataType.TEXT: 600, DataType.JSON: 1_500, DataType.URL: 200}
+
+
+def bound_tokens(columns: Sequence[ColumnSpec], rows: int = 1) -> int:
+    """The most tokens a reply may take: what a budget sets aside for one request."""
+    cells = sum(_ANSWER_TOKENS.get(column.rules.data_type, 120) for column in columns)
+    return min(100 + rows * cells, 8_192)

@@ -101,7 +101,7 @@ async def create_new_rows_task(call: CallDep, dataset_id: str) -> Response:
         dataset,
         row_count=body.row_count,
         terms=_terms_of(body),
-        allow_generated=body.allow_generated is not False,
+        allow_generated=body.allow_generated,
     )
     return _accepted(task)
 

@@ -179,7 +179,7 @@ async def write_made(tx: Tx, setup: Setup, made: Made, writer: Writer) -> None:
         )
         for cell in made.cells
     ]
-    writes = to_writes(cells, setup.operation_names, setup.task.task_id, now())
+    writes = to_writes(cells, setup.maker_names, setup.task.task_id, now())
     await datasets.write_cells(tx, setup.dataset, setup.columns, writes, writer)
 
 

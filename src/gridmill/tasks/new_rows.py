@@ -14,6 +14,7 @@ from gridmill.datasets.model import Column, Dataset, DatasetType, Writer
 from gridmill.storage.database import Tx
 from gridmill.tasks.documents import DocumentsPlanner
 from gridmill.tasks.errors import InvalidTaskForDataset
+from gridmill.tasks.made_up_rows import GeneratingPlanner, GenerationPlanner
 from gridmill.tasks.model import Operations
 from gridmill.tasks.plans import Ground, Plan, Sampled, plan_selection
 from gridmill.tasks.selection import Selection, list_targets
@@ -55,7 +56,7 @@ class RecordsPlanner:
         if not total:
             raise InvalidTaskForDataset(
                 "No linked table source has records that are not in the dataset yet, "
-                "and this server cannot generate rows; link another data source."
+                "and rows may not be made up; link another data source."
             )
         return total
 
@@ -92,11 +93,12 @@ class RecordsPlanner:
 PLANNERS: dict[DatasetType, Planner] = {
     DatasetType.ENRICHMENT: RecordsPlanner(),
     DatasetType.EXTRACTION: DocumentsPlanner(),
+    DatasetType.GENERATION: GenerationPlanner(),
 }
 
 
-def find_planner(operations: Operations, dataset: Dataset) -> Planner:
-    """The planner of the dataset's type.
+def find_planner(operations: Operations, dataset: Dataset, *, may_generate: bool = True) -> Planner:
+    """The planner of the dataset's type; `may_generate` admits made-up rows after the records.
 
     Raises:
         InvalidTaskForDataset: rows of this type cannot be made here.
@@ -109,4 +111,10 @@ def find_planner(operations: Operations, dataset: Dataset) -> Planner:
         raise InvalidTaskForDataset(
             f"This server cannot make rows for {dataset.type.value} datasets."
         )
+    if (
+        dataset.type is DatasetType.ENRICHMENT
+        and may_generate
+        and dataset.type in operations.makers
+    ):
+        return GeneratingPlanner(planner)
     return planner

@@ -66,7 +66,8 @@ async def plan_task(
     kept = await repository.find_plan(tx, task_id)
     ground = Ground(operations, limits, task, dataset, columns, kept)
     if task.kind is TaskKind.NEW_ROWS:
-        planner = find_planner(operations, dataset)
+        may_generate = task.request.get("allowGenerated") is not False
+        planner = find_planner(operations, dataset, may_generate=may_generate)
         plan = await planner.plan(tx, ground, int(task.request["rowCount"]))
     elif task.retry_of is not None:
         plan = await _plan_retry(tx, ground, task.retry_of)
@@ -79,6 +80,7 @@ async def plan_task(
         "settled": {"completed": plan.completed, "skipped": plan.skipped},
         "examples": dump_examples(to_examples(dataset, columns, found)),
         "oneByOne": plan.one_by_one,
+        "made": list(plan.made),
     }
     await _begin(tx, engine, task, plan, kept)
 

@@ -23,7 +23,8 @@ class Plan:
     """The batches of a task; `skipped` units are selected but filled, `completed` need nothing.
 
     `rows_created` are there before the first batch runs. `message` is a word to people. Batches run
-    at the same time, or `one_by_one`.
+    at the same time, or `one_by_one`. `made` are the columns that a maker fills, where these are not
+    all of its own kind.
     """
 
     batches: Sequence[BatchRange]
@@ -33,6 +34,7 @@ class Plan:
     rows_created: int = 0
     message: str | None = None
     one_by_one: bool = False
+    made: tuple[int, ...] = ()
 
     def count(self, kind: TaskKind) -> int:
         """Units in all."""

@@ -29,6 +29,7 @@ from gridmill.providers.llm.errors import ProviderRefused
 from gridmill.providers.llm.model import NOTHING_SPENT, Usage
 from gridmill.storage.database import Database, Tx
 from gridmill.tasks import lifecycle
+from gridmill.tasks.following import TakenFinder, make_loader
 from gridmill.tasks.library import Librarian
 from gridmill.tasks.loading import (
     READING_TYPES,
@@ -201,11 +202,12 @@ class BatchRunner:
     async def _make(self, setup: Setup, claimed: Claimed) -> Made:
         """Make the rows that a batch orders, then fill what is not the maker's to fill."""
         wanted = [column for column in setup.columns if column.column_no in setup.made_columns]
-        loader = TrainingLoader(self._database, setup, wanted)
         budget = setup.open_budget(claimed.spent)
         maker = self._operations.makers[setup.dataset.type]
         library = self._librarian.open(setup.task.workspace_id)
-        made = await maker.make(make_order(setup, claimed.batch, loader, budget, library))
+        loader = make_loader(self._database, setup, wanted)
+        order = make_order(setup, claimed.batch, loader, budget, library)
+        made = await maker.make(replace(order, find_taken=TakenFinder(self._database, setup)))
         rows, cells = number_rows(setup, made, claimed.batch.rows)
         wanting = [row for row in rows if row.wanted]
         if made.stopped_by is None:

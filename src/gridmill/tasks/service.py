@@ -12,7 +12,7 @@ from uuid import UUID
 from gridmill.auth.model import Principal
 from gridmill.datasets import service as datasets
 from gridmill.datasets.errors import DatasetLocked
-from gridmill.datasets.model import Column, Dataset, DatasetLimits, Reverted
+from gridmill.datasets.model import Column, Dataset, DatasetLimits, DatasetType, Reverted
 from gridmill.datasets.task_writes import TaskWrites
 from gridmill.engine.port import Engine
 from gridmill.kit.errors import QuotaExceeded, ValidationFailed
@@ -127,9 +127,12 @@ async def create_new_rows(
     *,
     row_count: int,
     terms: Terms,
-    allow_generated: bool = True,
+    allow_generated: bool | None = None,
 ) -> Task:
     """Ask for new rows; the dataset is locked for the task from here on.
+
+    `allow_generated` says whether rows may be made up for records that have run out; `None`, not
+    said, admits them, for people to look at.
 
     Raises:
         ValidationFailed, WebhookNotFound.
@@ -140,14 +143,18 @@ async def create_new_rows(
     check_terms(shop.operations, terms)
     webhook_id = await webhooks.check_webhook(tx, dataset.workspace_id, terms.webhook_id)
     columns = await datasets.list_columns(tx, dataset)
-    planner = find_planner(shop.operations, dataset)
+    may_generate = allow_generated is not False
+    planner = find_planner(shop.operations, dataset, may_generate=may_generate)
     rows = await planner.count(tx, dataset, columns, row_count)
     check_prices(shop.operations, columns, list_targets(columns), terms)
     task_id = new_uuid7()
     await datasets.lock_for_task(tx, dataset, task_id)
     await datasets.check_quota(tx, dataset.workspace_id, rows, shop.dataset_limits)
-    request = {"rowCount": row_count, "allowGenerated": allow_generated, **terms.to_request()}
-    order = _Order(task_id, TaskKind.NEW_ROWS, request, {"onlyEmpty": True}, webhook_id=webhook_id)
+    request = {"rowCount": row_count, "allowGenerated": may_generate, **terms.to_request()}
+    # Whoever makes up all rows, or asked for it, need not look at each of them.
+    is_asked = dataset.type is DatasetType.GENERATION or allow_generated is True
+    plan = {"onlyEmpty": True, "askedForGenerated": is_asked}
+    order = _Order(task_id, TaskKind.NEW_ROWS, request, plan, webhook_id=webhook_id)
     return await _store(tx, shop, principal, dataset, order)
 
 

@@ -27,6 +27,7 @@ class Setup:
     targets: tuple[int, ...]
     only_empty: bool
     examples: Sequence[ExampleRow]
+    made: frozenset[int] = frozenset()
 
     @property
     def model(self) -> str | None:
@@ -49,6 +50,14 @@ class Setup:
         return {column.column_no: column.task_type.value for column in self.columns}
 
     @property
+    def maker_names(self) -> Mapping[int, str]:
+        """The same of rows that are made: what is made up says so in whichever column."""
+        if self.dataset.type in {DatasetType.EXTRACTION, DatasetType.MAP}:
+            return self.operation_names
+        made_up = dict.fromkeys(self.made_columns, TaskType.GENERATION.value)
+        return {**self.operation_names, **made_up}
+
+    @property
     def made_columns(self) -> frozenset[int]:
         """The columns that a maker of the dataset's rows fills, by number.
 
@@ -58,7 +67,7 @@ class Setup:
         if self.dataset.type in {DatasetType.EXTRACTION, DatasetType.MAP}:
             own = TaskType(self.dataset.type.value)
             return frozenset(column.column_no for column in self.fill if column.task_type is own)
-        return frozenset(
+        return self.made or frozenset(
             column.column_no
             for column in self.columns
             if column.column_no not in self.targets or column.task_type is TaskType.GENERATION
@@ -95,6 +104,7 @@ def make_setup(
         targets=tuple(plan["targets"]),
         only_empty=bool(plan.get("onlyEmpty", True)),
         examples=load_examples(plan.get("examples", ())),
+        made=frozenset(plan.get("made", ())),
     )
 
 
@@ -118,6 +128,7 @@ def make_batch(
         asked_at=setup.task.created_at,
         model=setup.model,
         budget=budget,
+        config=setup.dataset.config,
     )
 
 

@@ -36,13 +36,13 @@ COLUMNS = [NAME, CITY, SECTOR, SIZE]
 
 @given(st.dictionaries(NASTY.filter(bool), NASTY, max_size=5))
 def test_no_value_can_leave_its_block(data: dict[str, str]) -> None:
-    text = prompts.fence(data)
+    text = prompting.fence(data)
     lines = text.split("\n")
-    assert lines[0] == prompts.ROW_START
-    assert lines[2:] == [prompts.ROW_END]
+    assert lines[0] == prompting.ROW_START
+    assert lines[2:] == [prompting.ROW_END]
     assert orjson.loads(lines[1]) == data
     assert text.splitlines() == lines
-    assert text.count(prompts.ROW_END) == text.count(prompts.ROW_START) == 1
+    assert text.count(prompting.ROW_END) == text.count(prompting.ROW_START) == 1
 
 
 @given(NASTY, NASTY, NASTY)
@@ -53,7 +53,7 @@ def test_examples_and_column_texts_are_one_line_of_json_each(
     example = ExampleRow(9, "k9", {"City": value, name: value})
     system = prompts.write_system(("T", None), [asked], [example], ["City"])
     plain = prompts.write_system(("T", None), [column(7, "n", "p")], [], [])
-    assert prompts.ROW_END not in system.replace(plain[: plain.index("The table:")], "")
+    assert prompting.ROW_END not in system.replace(plain[: plain.index("The table:")], "")
     described = system.split("one a line:\n", 1)[1].split("\n")[0]
     assert orjson.loads(described)["name"] == name
 
@@ -61,7 +61,7 @@ def test_examples_and_column_texts_are_one_line_of_json_each(
 @given(st.lists(st.text(min_size=1, max_size=70), min_size=1, max_size=8, unique=True))
 def test_reply_keys_are_unique_and_admitted_by_every_provider(names: list[str]) -> None:
     columns = [column(n, name) for n, name in enumerate([*names, "column_1", "row"], 1)]
-    keys = prompts.name_keys(columns)
+    keys = prompting.name_keys(columns)
     assert len(set(keys.values())) == len(columns)
     assert all(prompting._PLAIN_KEY.fullmatch(key) for key in keys.values())
     assert "row" not in keys.values()
@@ -119,7 +119,7 @@ def test_vouched_examples_come_first_and_their_number_is_bounded() -> None:
     )
     batch = batch_of(COLUMNS, rows_of([{"Name": "A"}], [3]), examples=examples)
     lines = ask(batch, [SECTOR]).frame.system.split("instructions):\n")[1].split("\n")
-    assert len(lines) == prompts.MAX_EXAMPLES
+    assert len(lines) == prompting.MAX_EXAMPLES
     assert "vouched" in lines[0]
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridmill.operations.enrichment.references import list_read_columns, plan_stages
 from gridmill.operations.model import ColumnSpec
+from gridmill.operations.references import list_read_columns, plan_stages
 from tests.support.enriching import column
 
 pytestmark = pytest.mark.unit

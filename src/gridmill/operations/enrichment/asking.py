@@ -7,7 +7,6 @@ from typing import Any
 from gridmill.kit.values import DataType
 from gridmill.operations.enrichment import confidence
 from gridmill.operations.enrichment.frames import FrameBook, PreparedFrame
-from gridmill.operations.enrichment.references import list_read_columns
 from gridmill.operations.enrichment.replies import WORLD, CellReply
 from gridmill.operations.errors import PriceUnknown
 from gridmill.operations.model import (
@@ -18,7 +17,8 @@ from gridmill.operations.model import (
     ColumnSpec,
     RowInput,
 )
-from gridmill.operations.outcomes import fail_cell, grade_cell, skip_cell
+from gridmill.operations.outcomes import describe_failure, fail_cell, grade_cell, skip_cell
+from gridmill.operations.references import list_read_columns
 from gridmill.providers.llm.errors import (
     BudgetReached,
     InvalidReply,
@@ -230,11 +230,7 @@ def _take_packed(
 
 
 def _take_failure(question: Question, error: ModelError, asked: Asked) -> None:
-    if isinstance(error, InvalidReply):
-        code = "INVALID_REPLY"
-    else:
-        code = "PROVIDER_UNAVAILABLE" if error.retryable else error.code
-    failure = CellError(code, error.message, error.retryable)
+    failure = describe_failure(error)
     for state in question.states:
         for column in question.prepared.columns:
             asked.cells.append(fail_cell(state.row, column, failure))

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gridmill.operations import prompting
 from gridmill.operations.enrichment import prompts
-from gridmill.operations.enrichment.references import list_read_columns
 from gridmill.operations.enrichment.replies import ReplyReader
 from gridmill.operations.model import Batch, ColumnSpec, ExampleRow
+from gridmill.operations.references import list_read_columns
 from gridmill.providers.llm.model import Frame
 
 
@@ -27,20 +28,20 @@ class PreparedFrame:
     def pick(self, values: Mapping[str, str | None]) -> dict[str, str]:
         """The non-empty values that the prompt sends, in the columns' order."""
         return {
-            name: prompts.cut(value)
+            name: prompting.cut(value)
             for name in self.sent
             if (value := values.get(name)) is not None
         }
 
     def write_prompt(self, data: Mapping[str, str]) -> str:
         """The user's part of the request for one row."""
-        return f"{prompts.fence(data)}\n{self.question}"
+        return f"{prompting.fence(data)}\n{self.question}"
 
     def write_packed_prompt(self, rows: Sequence[Mapping[str, str]]) -> str:
         """The user's part of a request for several rows, each under its index."""
         document = [{"row": index, "values": data} for index, data in enumerate(rows)]
         return (
-            f"{prompts.fence(document)}\n{self.question}\n"
+            f"{prompting.fence(document)}\n{self.question}\n"
             f'There are {len(rows)} rows; answer with one item in "rows" for each, under its '
             '"row" number, as if it had been asked alone.'
         )
@@ -82,20 +83,20 @@ class FrameBook:
         system = prompts.write_system(
             (batch.dataset_name, batch.dataset_description), columns, examples, sent
         )
-        keys = prompts.name_keys(columns)
-        asked = ", ".join(prompts.write_data(keys[column.number]) for column in columns)
+        keys = prompting.name_keys(columns)
+        asked = ", ".join(prompting.write_data(keys[column.number]) for column in columns)
         packed = None
         if self._rows_per_request > 1:
             packed = Frame(
                 system,
                 prompts.build_schema(columns, several_rows=True),
-                max_tokens=prompts.bound_tokens(columns, self._rows_per_request),
+                max_tokens=prompting.bound_tokens(columns, self._rows_per_request),
             )
         return PreparedFrame(
             columns=columns,
             sent=sent,
             frame=Frame(
-                system, prompts.build_schema(columns), max_tokens=prompts.bound_tokens(columns)
+                system, prompts.build_schema(columns), max_tokens=prompting.bound_tokens(columns)
             ),
             packed_frame=packed,
             reader=ReplyReader(columns),

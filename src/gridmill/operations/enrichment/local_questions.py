@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import Any
 
 from gridmill.kit.values import DataType, coerce
-from gridmill.operations.enrichment import prompts
+from gridmill.operations import prompting
 from gridmill.operations.enrichment.grounding import is_grounded
-from gridmill.operations.enrichment.references import list_read_columns
 from gridmill.operations.model import ColumnSpec, ExampleRow
+from gridmill.operations.references import list_read_columns
 from gridmill.providers.llm.model import Answer, Frame, Message, ModelRequest
 
 MOST_CHOICES = 50
@@ -54,7 +54,7 @@ class Task:
     def ask(self, values: Mapping[str, str | None], stale: frozenset[str]) -> ModelRequest | None:
         """The request for a row, without what is `stale` in it; `None` for an empty row."""
         data = _pick(values, self.sent, stale)
-        return ModelRequest(self.frame, prompts.write_data(data)) if data else None
+        return ModelRequest(self.frame, prompting.write_data(data)) if data else None
 
     def read(self, answer: Answer) -> str | None:
         """The answer's value, canonical; `None` when it gave none that the column could hold."""
@@ -153,10 +153,10 @@ def _write_frame(
 ) -> Frame:
     turns: list[Message] = []
     for row in examples:
-        data = prompts.write_data(_pick(row.values, sent, frozenset()))
+        data = prompting.write_data(_pick(row.values, sent, frozenset()))
         turns.append(Message("user", data))
-        value = prompts.cut(row.values[column.name] or "", _MOST_CHARACTERS)
-        turns.append(Message("assistant", prompts.write_data({"value": value})))
+        value = prompting.cut(row.values[column.name] or "", _MOST_CHARACTERS)
+        turns.append(Message("assistant", prompting.write_data({"value": value})))
     return Frame(
         _write_system(column, kind, choices),
         {
@@ -179,10 +179,10 @@ def _write_system(column: ColumnSpec, kind: Kind, choices: Sequence[str]) -> str
     }
     lines = [
         _RULES,
-        prompts.write_data({name: text for name, text in about.items() if text}),
+        prompting.write_data({name: text for name, text in about.items() if text}),
     ]
     if kind is Kind.CHOICE:
-        lines.append("Choose the value that fits the row best: " + prompts.write_data(choices))
+        lines.append("Choose the value that fits the row best: " + prompting.write_data(choices))
     else:
         lines.append("The value stands in the row: find it there. null when it does not.")
     return "\n".join(lines)
@@ -191,7 +191,7 @@ def _write_system(column: ColumnSpec, kind: Kind, choices: Sequence[str]) -> str
 def _describe(column: ColumnSpec, choices: Sequence[str]) -> dict[str, Any]:
     if choices:
         return {"type": ["string", "null"], "enum": [*choices, None]}
-    return prompts.describe_value(column)
+    return prompting.describe_value(column)
 
 
 def _pick(
@@ -202,6 +202,6 @@ def _pick(
     for name in sent:
         text = values.get(name)
         if text and name not in stale and room > 0:
-            data[name] = prompts.cut(text, min(_MOST_CHARACTERS, room))
+            data[name] = prompting.cut(text, min(_MOST_CHARACTERS, room))
             room -= len(data[name])
     return data

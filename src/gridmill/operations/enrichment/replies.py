@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from gridmill.kit.values import coerce
 from gridmill.operations.enrichment.confidence import WORDS
-from gridmill.operations.enrichment.prompts import name_keys
 from gridmill.operations.model import ColumnSpec
+from gridmill.operations.prompting import name_keys
 
 WORLD = "world knowledge"
 MAX_EVIDENCE = 20

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gridmill.kit.processes import ProcessPool
-from gridmill.operations.enrichment import references
+from gridmill.operations import references
 from gridmill.operations.enrichment.asking import (
     ROWS_PER_REQUEST,
     Asked,

@@ -1,1 +1,1 @@
-"""Room: generation makes rows and content that follow the data. May import providers and kit."""
+"""Making rows and cells up: values drawn by the embedded synthesizer, texts written by a model."""

@@ -142,6 +142,18 @@ async def list_unfinished(tx: Tx, task_id: UUID) -> list[Unfinished]:
     ]
 
 
+async def count_made(tx: Tx, dataset_id: UUID) -> int:
+    """Rows that tasks of a dataset made, whether or not they are still there; reverted ones apart."""
+    cursor = await tx.execute(
+        "SELECT coalesce(sum(b.completed + b.failed + b.skipped), 0)::bigint "
+        "FROM task_batches b JOIN tasks t ON t.task_id = b.task_id WHERE t.dataset_id = %s "
+        "AND t.reverted_at IS NULL AND b.items IS NOT NULL AND b.status = 'done'",
+        [dataset_id],
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
 async def set_job_ids(tx: Tx, task_id: UUID, jobs: Mapping[int, int]) -> None:
     """Give batches (by number) new jobs."""
     await tx.execute(
