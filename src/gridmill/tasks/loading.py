@@ -55,7 +55,7 @@ async def load_rows(tx: Tx, setup: Setup, batch: BatchRange) -> list[RowInput]:
             empty_in=setup.fill if setup.only_empty else None,
         )
     names = {column.column_no: column.name for column in columns}
-    records = await _find_records(tx, setup, [row.row_no for row in rows])
+    records = await find_records(tx, setup, [row.row_no for row in rows])
     found: list[RowInput] = []
     for row in rows:
         wanted = pick_wanted(
@@ -68,7 +68,7 @@ async def load_rows(tx: Tx, setup: Setup, batch: BatchRange) -> list[RowInput]:
     return found
 
 
-async def _find_records(tx: Tx, setup: Setup, row_nos: Sequence[int]) -> dict[int, RecordRef]:
+async def find_records(tx: Tx, setup: Setup, row_nos: Sequence[int]) -> dict[int, RecordRef]:
     """What the rows were made of, where an operation asks for it."""
     if not any(column.task_type in READING_TYPES for column in setup.fill):
         return {}

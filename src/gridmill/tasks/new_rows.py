@@ -1,7 +1,7 @@
 """New rows: what they are made of, for each type of dataset.
 
-A planner either takes rows that are there (records of tables) or orders them: batches with items,
-of which the dataset's maker makes rows when they run (`making`).
+A planner either takes rows at once (records of tables) or orders them: batches with items, of which
+the dataset's maker makes rows when they run (`making`).
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from typing import Protocol
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import Column, Dataset, DatasetType, Writer
 from gridmill.storage.database import Tx
+from gridmill.tasks.documents import DocumentsPlanner
 from gridmill.tasks.errors import InvalidTaskForDataset
 from gridmill.tasks.made_up_rows import GeneratingPlanner, GenerationPlanner
 from gridmill.tasks.model import Operations
@@ -91,6 +92,7 @@ class RecordsPlanner:
 
 PLANNERS: dict[DatasetType, Planner] = {
     DatasetType.ENRICHMENT: RecordsPlanner(),
+    DatasetType.EXTRACTION: DocumentsPlanner(),
     DatasetType.GENERATION: GenerationPlanner(),
 }
 

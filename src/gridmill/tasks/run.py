@@ -30,7 +30,14 @@ from gridmill.providers.llm.model import NOTHING_SPENT, Usage
 from gridmill.storage.database import Database, Tx
 from gridmill.tasks import lifecycle
 from gridmill.tasks.following import TakenFinder, make_loader
-from gridmill.tasks.loading import TrainingLoader, load_rows, load_setup, narrow_rows
+from gridmill.tasks.library import Librarian
+from gridmill.tasks.loading import (
+    READING_TYPES,
+    TrainingLoader,
+    load_rows,
+    load_setup,
+    narrow_rows,
+)
 from gridmill.tasks.making import Made, make_order, number_rows, refuse_order, sum_up, write_made
 from gridmill.tasks.model import (
     INTERNAL_ERROR,
@@ -44,6 +51,7 @@ from gridmill.tasks.model import (
     count_outcome,
 )
 from gridmill.tasks.outcomes import (
+    NO_DOCUMENT,
     match_outcomes,
     refuse_cells,
     skip_cells,
@@ -89,6 +97,7 @@ class BatchRunner:
         self._engine = engine
         self._operations = operations
         self._limits = limits
+        self._librarian = Librarian(database)
         # While a task runs nothing of its dataset's structure can change, so what its batches
         # share is read once a worker and not once a batch.
         self._setups: OrderedDict[UUID, Setup] = OrderedDict()
@@ -170,10 +179,19 @@ class BatchRunner:
             if operation is None:
                 cells += refuse_cells(part, _unavailable(task_type))
                 continue
+            if task_type in READING_TYPES:
+                cells += refuse_cells([row for row in part if row.origin is None], NO_DOCUMENT)
+                part = [row for row in part if row.origin is not None]
+                if not part:
+                    continue
             fill = [column for column in setup.fill if column.column_no in numbers]
             loader = TrainingLoader(self._database, setup, fill)
-            batch = make_batch(setup, part, loader, budget)
-            outcome = await operation.run(replace(batch, load_verdicts=loader.load_verdicts))
+            batch = replace(
+                make_batch(setup, part, loader, budget),
+                load_verdicts=loader.load_verdicts,
+                library=self._librarian.open(setup.task.workspace_id),
+            )
+            outcome = await operation.run(batch)
             found = match_outcomes(part, outcome.cells, _internal_error())
             cells += found
             usage += outcome.usage
@@ -187,7 +205,8 @@ class BatchRunner:
         budget = setup.open_budget(claimed.spent)
         maker = self._operations.makers[setup.dataset.type]
         loader = make_loader(self._database, setup, wanted)
-        order = make_order(setup, claimed.batch, loader, budget)
+        library = self._librarian.open(setup.task.workspace_id)
+        order = make_order(setup, claimed.batch, loader, budget, library)
         made = await maker.make(replace(order, find_taken=TakenFinder(self._database, setup)))
         rows, cells = number_rows(setup, made, claimed.batch.rows)
         wanting = [row for row in rows if row.wanted]
