@@ -2,8 +2,8 @@
 
 Starts `gridmill serve` on an embedded PostgreSQL in a temporary folder, uploads data, hides known
 answers, lets a task fill them again, and compares with the truth: first with the embedded learners
-alone, then with a small language model on this machine, where its weights can be had. Speaks plain
-HTTP, as any client would. Run it with `make demo`.
+alone, then with a small language model on this machine, where its weights can be had. In between it
+makes rows up that follow the table. Speaks plain HTTP, as any client would. Run it with `make demo`.
 """
 
 import tempfile
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+from made_up import make_rows_up
 from server import console, fill, serve
 from tables import Hidden, hide_answers, measure, show
 from weights import prepare_model
@@ -27,6 +28,8 @@ def main() -> None:
         console.print("Starting a server on an embedded PostgreSQL …")
         with serve(folder, models=folder / "no-models") as client:
             fill_penguins(client)
+            console.rule("200 penguins more, made up")
+            make_rows_up(client, HERE / "penguins.csv")
         console.rule("45 short messages, some of them a matter of language")
         models = prepare_model(console)
         with serve(folder, models=models or folder / "no-models") as client:

@@ -110,7 +110,7 @@ def wait_until_imported(client: httpx.Client, dataset_id: str) -> dict[str, Any]
     raise SystemExit("The import did not finish.")
 
 
-def follow(client: httpx.Client, path: str) -> None:
+def follow(client: httpx.Client, path: str, what: str = "filling cells") -> None:
     """Draw a task's progress from its event stream until it ends."""
     columns = (
         TextColumn("{task.description}"),
@@ -119,7 +119,7 @@ def follow(client: httpx.Client, path: str) -> None:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as bar:
-        row = bar.add_task("filling cells", total=None)
+        row = bar.add_task(what, total=None)
         with client.stream("GET", f"/api/v2{path}", timeout=TASK_SECONDS) as stream:
             event = ""
             for line in stream.iter_lines():

@@ -162,7 +162,10 @@ def _write_success(method: str, operation: Operation, references: Mapping[ModelK
         schema: Json = (
             {} if operation.reply is None else references[operation.reply, "serialization"]
         )
-        written["content"] = {kind: {"schema": schema} for kind in operation.reply_types}
+        written["content"] = {
+            kind: {"schema": {"type": "string"} if kind == "text/html" else schema}
+            for kind in operation.reply_types
+        }
     return {str(operation.status): written}
 
 

@@ -219,6 +219,7 @@ async def _open_core(
                 DatasetType.ENRICHMENT: generation,
                 DatasetType.GENERATION: generation,
             },
+            measure_rows=generation.measure,
             check_model=lambda model: check_name(gateway, model),
             warm_up=lambda: None if gateway is None else gateway.warm_up(),
         )

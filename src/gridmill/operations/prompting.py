@@ -64,7 +64,7 @@ def cut(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
 
 
 def describe_column(column: ColumnSpec, key: str) -> dict[str, object]:
-    """What a prompt says of a column, answered under `key`: only what was said of it."""
+    """What a prompt says of a column whose reply stands under `key`: all that people said of it."""
     rules = column.rules
     facts: dict[str, object] = {"key": key, "name": column.name, "type": rules.data_type.value}
     optional: dict[str, object] = {

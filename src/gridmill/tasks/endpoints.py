@@ -1,6 +1,6 @@
 """The routes of tasks."""
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from gridmill.auth.model import Scope
 from gridmill.auth.service import principal_of
@@ -19,12 +19,15 @@ from gridmill.tasks.errors import (
 )
 from gridmill.tasks.library import Librarian
 from gridmill.tasks.model import Operations, Task, TaskLimits
+from gridmill.tasks.report_page import PAGE_HEADERS, render_page
+from gridmill.tasks.reporting import load_report
 from gridmill.tasks.schemas import (
     BulkCreate,
     EstimateReply,
     EstimateRequest,
     EventsQuery,
     NewRowsCreate,
+    ReportQuery,
     ReportReply,
     RevertReply,
     TaskList,
@@ -302,16 +305,30 @@ async def revert_task(call: CallDep, dataset_id: str, task_id: str) -> Response:
         "getTaskReport",
         "Tasks",
         scope=Scope.READ,
+        query=ReportQuery,
         reply=ReportReply,
+        reply_types=("application/json", "text/html"),
         errors=(DatasetNotFound, TaskNotFound),
     ),
 )
 async def get_task_report(call: CallDep, dataset_id: str, task_id: str) -> Response:
-    """Show what the operation measured: cells by status and error, how sure the values are."""
-    tx = await call.tx()
-    dataset = await datasets.get_dataset(tx, principal_of(call), dataset_id)
-    task = await service.get_task(tx, dataset, task_id)
-    return reply(report_to_wire(task, await service.summarise_task(tx, task)))
+    """Show what the operation measured: cells by status and error, how sure the values are.
+
+    Of rows that were made up also how like the real ones they are. `format=html`, or `Accept:
+    text/html`, brings a page with plots.
+    """
+    principal, database = principal_of(call), call.service(Database)
+    async with database.transaction(read_only=True, workspace_id=principal.workspace_id) as tx:
+        dataset = await datasets.get_dataset(tx, principal, dataset_id)
+        task = await service.get_task(tx, dataset, task_id)
+        query = call.query(ReportQuery)
+        writes = await service.summarise_task(tx, task)
+    made_up = await load_report(database, call.service(Operations), dataset, task)
+    report = report_to_wire(task, writes, made_up)
+    accepted = call.request.headers.get("accept", "")
+    if query.format == "html" or (query.format is None and accepted.startswith("text/html")):
+        return HTMLResponse(render_page(dataset.name, report), headers=dict(PAGE_HEADERS))
+    return reply(report)
 
 
 @router.get(

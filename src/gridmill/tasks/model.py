@@ -1,7 +1,7 @@
 """Tasks, their progress and their ends: pure shapes and rules."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,6 +14,7 @@ from gridmill.operations.model import (
     BatchOutcome,
     CellError,
     CellStatus,
+    ColumnSpec,
     Maker,
     Operation,
 )
@@ -218,12 +219,19 @@ def _need_no_warmth() -> None:
     return
 
 
+MeasureRows = Callable[
+    [Sequence[ColumnSpec], Sequence[tuple[str | None, ...]], Sequence[tuple[str | None, ...]]],
+    Awaitable[Mapping[str, Any]],
+]
+"""Says, as JSON, how like the real rows (second) the made ones are, values in the columns' order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operations:
     """Which operation fills the cells of which columns; built by bootstrap.
 
     `makers` make the rows of datasets whose rows are computed, by the type of the dataset.
-    `check_model` says, in a sentence, what is wrong with a `provider/model`, or `None`. `warm_up` is
+    `measure_rows` compares rows that were made up with those that they follow. `check_model` says, in a sentence, what is wrong with a `provider/model`, or `None`. `warm_up` is
     called where work is about to come, and returns at once.
     """
 
@@ -231,6 +239,7 @@ class Operations:
     check_model: Callable[[str], str | None] = _accept_any_model
     warm_up: Callable[[], None] = _need_no_warmth
     makers: Mapping[DatasetType, Maker] = field(default_factory=dict[DatasetType, Maker])
+    measure_rows: MeasureRows | None = None
 
 
 def count_outcome(outcome: BatchOutcome, kind: TaskKind, rows: int) -> BatchResult:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 PAGE_HEADERS: Mapping[str, str] = {
@@ -30,13 +31,34 @@ svg text {{ font-size: 10px; fill: #555; }}
 """
 
 
-def render_page(name: str, task_id: str, report: Mapping[str, Any]) -> str:
-    """The page of the dataset called `name`; `report` is the synthesizer's (`report.measure`)."""
-    rows, compared = report["rows"], report["compared"]
+def render_page(name: str, report: Mapping[str, Any]) -> str:
+    """The page of a report on a task of the dataset called `name`."""
+    made_up: Mapping[str, Any] | None = report["generation"]
+    counted = ", ".join(f"{count} {status}" for status, count in report["cellsByStatus"].items())
+    told = f"Task {report['taskId']}, {report['operation']}, {report['status']}. Cells: {counted}."
     body = [
-        f"<h1>Made-up rows beside real ones: {escape(name)}</h1>",
-        f'<p class="note">Task {escape(task_id)}. {rows["made"]} made rows, {rows["real"]} real ones; '
-        f"{compared['made']} and {compared['real']} of them were compared.</p>",
+        f"<h1>What a task made of {escape(name)}</h1>",
+        f'<p class="note">{escape(told)}</p>',
+    ]
+    if made_up is None:
+        body.append("<p>It made no rows up, so there is nothing to compare.</p>")
+    else:
+        body += _write_comparison(made_up)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f"<title>Report: {escape(name)}</title><style>{_STYLE}</style></head>"
+        f"<body>{''.join(body)}</body></html>"
+    )
+
+
+def _write_comparison(report: Mapping[str, Any]) -> list[str]:
+    rows, compared = report["rows"], report["compared"]
+    counted = (
+        f"{rows['made']} made-up rows beside {rows['real']} real ones, of which {compared['made']} "
+        f"and {compared['real']} were compared."
+    )
+    return [
+        f"<p>{counted}</p>",
         '<p><span class="key real">real</span> <span class="key made">made up</span></p>',
         _write_figures(report),
         "<h2>Columns</h2>",
@@ -44,17 +66,13 @@ def render_page(name: str, task_id: str, report: Mapping[str, Any]) -> str:
         _write_correlations(report["correlations"]),
         _write_pairs(report["pairs"]),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>Generation report: {escape(name)}</title><style>{_STYLE}</style></head>"
-        f"<body>{''.join(body)}</body></html>"
-    )
 
 
 def _write_figures(report: Mapping[str, Any]) -> str:
     quality, privacy = report["quality"], report["privacy"]
-    real, made = privacy["realDistance"] or {}, privacy["madeDistance"] or {}
-    figures = [
+    real: Mapping[str, float] = privacy["realDistance"] or {}
+    made: Mapping[str, float] = privacy["madeDistance"] or {}
+    figures: list[tuple[str, float | None, str]] = [
         ("likeness overall", quality["overall"], "1 is the same"),
         ("of columns", quality["columns"], "mean similarity"),
         ("of pairs", quality["pairs"], "mean similarity"),
@@ -72,7 +90,7 @@ def _write_figures(report: Mapping[str, Any]) -> str:
 
 
 def _write_column(column: Mapping[str, Any]) -> str:
-    missing = column["missing"] or {}
+    missing: Mapping[str, float] = column["missing"] or {}
     facts = f"{column['dataType']}, {column['kind']}. Similarity {_show(column['similarity'])}."
     if missing:
         facts += f" Empty: {missing['real']:.0%} real, {missing['made']:.0%} made."
@@ -122,7 +140,7 @@ def _label_bars(histogram: Mapping[str, Any]) -> list[str]:
         said = ["others" if label is None else str(label) for label in histogram["labels"]]
         return [_cut(label, _LABEL_CHARACTERS) for label in said]
     edges: Sequence[float] = histogram["edges"]
-    return [f"{low:.4g}–{high:.4g}" for low, high in zip(edges, edges[1:], strict=False)]
+    return [f"{low:.4g}–{high:.4g}" for low, high in pairwise(edges)]
 
 
 def _write_correlations(correlations: Mapping[str, Any]) -> str:

@@ -204,8 +204,8 @@ class BatchRunner:
         wanted = [column for column in setup.columns if column.column_no in setup.made_columns]
         budget = setup.open_budget(claimed.spent)
         maker = self._operations.makers[setup.dataset.type]
-        library = self._librarian.open(setup.task.workspace_id)
         loader = make_loader(self._database, setup, wanted)
+        library = self._librarian.open(setup.task.workspace_id)
         order = make_order(setup, claimed.batch, loader, budget, library)
         made = await maker.make(replace(order, find_taken=TakenFinder(self._database, setup)))
         rows, cells = number_rows(setup, made, claimed.batch.rows)

@@ -126,6 +126,14 @@ class TaskQuery(ListQuery):
     type: TaskKind | None = None
 
 
+class ReportQuery(WireModel):
+    """In which form."""
+
+    format: Literal["json", "html"] | None = Field(
+        default=None, description="A page with plots, or JSON; else as `Accept` asks"
+    )
+
+
 class EventsQuery(WireModel):
     """What to stream."""
 
@@ -288,6 +296,11 @@ class ReportReply(WireModel):
     cells_by_status: dict[str, int]
     cells_by_error: dict[str, int]
     confidence: ConfidenceReply
+    generation: dict[str, Any] | None = Field(
+        default=None,
+        description="Of rows that were made up: likeness to real ones by column and pair, "
+        "detection, privacy, histograms, correlations; null where there are none",
+    )
 
 
 class UsageDayReply(WireModel):

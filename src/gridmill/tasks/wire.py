@@ -1,7 +1,7 @@
 """What replies say of tasks: plain dicts, written as JSON once."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -58,8 +58,10 @@ def usage_to_wire(usage: Usage) -> dict[str, Any]:
     }
 
 
-def report_to_wire(task: Task, writes: TaskWrites) -> dict[str, Any]:
-    """The report of a task that fills cells."""
+def report_to_wire(
+    task: Task, writes: TaskWrites, made_up: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What a task filled, and how like real rows those are that it `made_up`."""
     statuses: Counter[str] = Counter()
     errors: Counter[str] = Counter()
     for status, code, cells in writes.statuses:
@@ -88,6 +90,7 @@ def report_to_wire(task: Task, writes: TaskWrites) -> dict[str, Any]:
                 for number in range(CONFIDENCE_BINS)
             ],
         },
+        "generation": made_up,
     }
 
 

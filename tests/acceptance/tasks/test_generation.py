@@ -103,6 +103,37 @@ async def test_made_up_rows_follow_the_table_and_a_seed_gives_them_again(
     assert [row[1:] for row in free[:5]] != [row[1:] for row in values[:5]]
 
 
+async def test_a_report_says_how_like_the_real_rows_are_as_json_and_as_a_page(
+    client: httpx2.AsyncClient,
+) -> None:
+    name = "<script>alert(1)</script>"
+    dataset = await make(client, number_penguins(), config={"seed": 2}, name=name)
+    ended = await add_rows(client, dataset, 200)
+    path = f"/datasets/{dataset['datasetId']}/tasks/{ended['taskId']}/report"
+    report = await ask(client, "GET", path)
+    made_up = report["generation"]
+    assert made_up["rows"] == {"real": 344, "made": 200}
+    assert made_up["quality"]["overall"] > 0.8
+    assert made_up["privacy"]["copies"] == 0
+    columns = {column["name"]: column for column in made_up["columns"]}
+    assert columns["species"]["similarity"] > 0.8
+    assert columns["tag"]["kind"] == "key"
+    page = await client.get(path, params={"format": "html"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "<svg" in page.text
+    assert "<script" not in page.text
+    asked = await client.get(path, headers={"Accept": "text/html,application/xhtml+xml"})
+    assert asked.text == page.text
+    # Kept: what happens to the rows later changes nothing.
+    await ask(client, "POST", f"{path.removesuffix('/report')}/revert")
+    assert (await ask(client, "GET", path))["generation"] == made_up
+    other = await ask(client, "POST", f"/datasets/{dataset['datasetId']}/tasks/bulk", json={})
+    path = path.replace(ended["taskId"], (await end_of(client, other))["taskId"])
+    assert (await ask(client, "GET", path))["generation"] is None
+    assert "no rows up" in (await client.get(path, params={"format": "html"})).text
+
+
 async def test_rows_come_from_columns_alone_from_one_row_and_from_three(
     client: httpx2.AsyncClient,
 ) -> None:
@@ -110,10 +141,10 @@ async def test_rows_come_from_columns_alone_from_one_row_and_from_three(
         {"name": "id", "dataType": "integer", "metadata": {"minimum": 1, "maximum": 90}},
         {"name": "grade", "dataType": "enum", "metadata": {"options": ["a", "b", "c"]}},
         {"name": "since", "dataType": "date"},
-        {"name": "code", "metadata": {"pattern": "[A-Z]{2}-[0-9]{3}", "examples": []}},
+        {"name": "code", "metadata": {"pattern": "[A-Z]{2}-[0-9]{3}"}},
         {"name": "town"},
     ]
-    columns[3]["metadata"]["examples"] = [{"input": None, "output": "AB-123"}]
+    columns[3]["metadata"]["examples"] = [{"input": "", "output": "AB-123"}]
     dataset = await blank(client, columns)
     path = f"/datasets/{dataset['datasetId']}"
     for more in (0, 1, 2):

@@ -117,7 +117,7 @@ async def test_what_the_dataset_holds_already_is_passed_over(pool: ProcessPool) 
     order = order_of(TABLE, 1, 5, known=known(), find_taken=find_taken)
     made = await Generation(None, pool).make(order)
     assert [row[0] for row in read(made, TABLE)] == [f"C-{n:04d}" for n in range(81, 86)]
-    assert asked[0] == (0,)
+    assert list(asked[0]) == [0]
 
 
 async def test_fewer_rows_come_with_the_reason(pool: ProcessPool) -> None:

@@ -23,7 +23,8 @@ def to_shape(column: ColumnSpec) -> ColumnShape:
         minimum=rules.minimum,
         maximum=rules.maximum,
         pattern=rules.pattern,
-        examples=_read_examples(column),
+        # A column of options that holds nothing yet is drawn from them, not left empty.
+        examples=_read_examples(column) or rules.options,
     )
 
 

@@ -1,13 +1,13 @@
 """Asking the child processes that hold synthesizers; they are given rows only when they need them."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar, TypeVarTuple
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar, TypeVarTuple
 
 from gridmill.kit.processes import ProcessDied, ProcessPool, ProcessTimedOut
 from gridmill.operations.errors import TooMuchToLearn
 from gridmill.operations.generation import memory
 from gridmill.operations.generation.memory import Ground, Rows
-from gridmill.providers.synthesizer.model import Drawn, Row
+from gridmill.providers.synthesizer.model import ColumnShape, Drawn, Row
 
 MAX_SECONDS = 900.0
 """Wall time of one call: a fit and a batch drawn, or a report."""
@@ -50,6 +50,12 @@ class Drawer:
             ground = await load()
             drawn = await self._call(key, memory.complete, key, ground, places, rows, wanted)
         return drawn or Drawn(rows)
+
+    async def measure(
+        self, shapes: Sequence[ColumnShape], real: Sequence[Row], made: Sequence[Row]
+    ) -> Mapping[str, Any]:
+        """How alike real and made rows are. Raises `TooMuchToLearn`."""
+        return await self._call("", memory.measure, shapes, real, made)
 
     async def _call(
         self, key: str, function: Callable[[*Arguments], Result], *arguments: *Arguments

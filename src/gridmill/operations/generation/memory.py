@@ -5,9 +5,9 @@ next call, and keeps it.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gridmill.providers.synthesizer.model import ColumnShape, Drawn, Row
 
@@ -71,6 +71,15 @@ def complete(
         completer = Completer(ground.shapes, ground.rows, ground.seed)
     _keep(_completers, key, completer)
     return completer.complete(places, rows, wanted)
+
+
+def measure(
+    shapes: Sequence[ColumnShape], real: Sequence[Row], made: Sequence[Row]
+) -> Mapping[str, Any]:
+    """How like the real rows the made ones are, and how far from each of them (`report.measure`)."""
+    from gridmill.providers.synthesizer import report
+
+    return report.measure(shapes, real, made)
 
 
 def _keep(kept: OrderedDict[str, Kept], key: str, one: Kept) -> None:

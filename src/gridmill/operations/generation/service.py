@@ -4,6 +4,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import Any
 from uuid import UUID
 
 from gridmill.kit.processes import ProcessPool
@@ -149,6 +150,15 @@ class Generation:
         drafts = start_drafts(batch, ways, ())
         commission = commission_from(batch, batch.examples)
         return await estimate_texts(self._gateway, commission, list_refs(ways), drafts)
+
+    async def measure(
+        self, columns: Sequence[ColumnSpec], real: Sequence[Row], made: Sequence[Row]
+    ) -> Mapping[str, Any]:
+        """How alike real and made rows are, values in the columns' order; as JSON.
+
+        Raises `ProviderRefused` when that takes too much.
+        """
+        return await self._drawer.measure([to_shape(column) for column in columns], real, made)
 
     async def _prepare(
         self, work: Order | Batch, wanted: Sequence[ColumnSpec], *, may_invent: bool

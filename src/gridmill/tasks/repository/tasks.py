@@ -206,6 +206,21 @@ async def begin_task(tx: Tx, task_id: UUID, begun: Begun, plan: Mapping[str, Any
     return cursor.rowcount == 1
 
 
+async def find_report(tx: Tx, task_id: UUID) -> dict[str, Any] | None:
+    """What was kept of a measurement of the rows that a task made up."""
+    cursor = await tx.execute("SELECT report FROM tasks WHERE task_id = %s", [task_id])
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+async def keep_report(tx: Tx, task_id: UUID, report: Mapping[str, Any]) -> None:
+    """Keep what was measured, unless something was kept before."""
+    await tx.execute(
+        "UPDATE tasks SET report = %s WHERE task_id = %s AND report IS NULL",
+        [Jsonb(report), task_id],
+    )
+
+
 async def mark_reverted(tx: Tx, task_id: UUID) -> None:
     """Remember that what the task wrote was undone."""
     await tx.execute(
