@@ -69,8 +69,8 @@ class Boundary:
         return found
 
 
-FindArea = Callable[[str, str | None], BaseGeometry | str]
-"""An administrative area by name and country, or a sentence that says why there is none."""
+FindArea = Callable[[str, str | None], Sequence[BaseGeometry] | str]
+"""The parts of an administrative area by name and country, or why there is none."""
 
 
 def read_boundary(
@@ -105,7 +105,7 @@ class _Reader:
         if keys == {"center", "radiusMeters"}:
             return [_read_circle(said, field)]
         if "adminArea" in keys and keys <= {"adminArea", "country"}:
-            return [self._read_admin_area(said, field)]
+            return self._read_admin_area(said, field)
         if keys == {"boundaries"} and not nested:
             return self._read_list(said["boundaries"], f"{field}.boundaries")
         if "walkMinutes" in keys:
@@ -161,7 +161,7 @@ class _Reader:
             raise fail(field, f"A boundary has at most {MAX_VERTICES:,} vertices; simplify it.")
         return make_polygon(found, field, repair=self._repair)
 
-    def _read_admin_area(self, said: Mapping[str, object], field: str) -> BaseGeometry:
+    def _read_admin_area(self, said: Mapping[str, object], field: str) -> list[BaseGeometry]:
         name, country = said["adminArea"], said.get("country")
         if not isinstance(name, str) or not name.strip():
             raise fail(f"{field}.adminArea", "Give the name of a country or region.")
@@ -170,7 +170,7 @@ class _Reader:
         found = self._find_area(name, country)
         if isinstance(found, str):
             raise fail(f"{field}.adminArea", found)
-        return found
+        return list(found)
 
 
 def _refuse_kind(kind: str, field: str) -> Exception:
