@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gridmill.kit.values import DataType, TypeInference, ValueRules
-from gridmill.operations.enrichment.confidence import FLOOR
 from gridmill.operations.enrichment.learners import memory
 from gridmill.operations.enrichment.learners.exchange import (
     Prediction,
@@ -29,6 +28,7 @@ from gridmill.operations.enrichment.learners.exchange import (
     Table,
     Target,
 )
+from gridmill.operations.outcomes import FLOOR
 
 BATCH = 500
 

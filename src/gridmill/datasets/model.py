@@ -187,6 +187,14 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """A record of a data source, counted from 1; of a document, 0 is the document as a whole."""
+
+    datasource_id: UUID
+    record: int
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A row: values and cell metadata by column number; a cell without metadata has no entry."""
 

@@ -1,6 +1,7 @@
 """Rows: inserted by people, taken from sources, deleted."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from gridmill.datasets.model import (
     Dataset,
     DatasetLimits,
     Row,
+    SourceRecord,
     Writer,
 )
 from gridmill.datasets.repository import datasets as repository
@@ -144,8 +146,47 @@ async def insert_rows(
     )
     last = first + len(rows) - 1
     writer = Writer("user", principal.key_id)
-    await sources.insert_origin(tx, dataset.dataset_id, Origin(first, last, writer))
+    await sources.insert_origins(tx, dataset.dataset_id, [Origin(first, last, writer)])
     return list(range(first, last + 1))
+
+
+async def append_rows(
+    tx: Tx, dataset: Dataset, records: Sequence[SourceRecord | None], writer: Writer
+) -> int:
+    """Append an empty row for each of `records` (what it is made of); the first one's number.
+
+    The numbers have no gaps. The caller holds the dataset's lock.
+    """
+    first = await grids.insert_rows(tx, dataset.grid_no, (), [()] * len(records))
+    origins: list[Origin] = []
+    for row_no, record in enumerate(records, first):
+        if origins and _continues(origins[-1], record):
+            origins[-1] = replace(origins[-1], last_row=row_no)
+        elif record is None:
+            origins.append(Origin(row_no, row_no, writer))
+        else:
+            origins.append(Origin(row_no, row_no, writer, record.datasource_id, record.record))
+    await sources.insert_origins(tx, dataset.dataset_id, origins)
+    return first
+
+
+def _continues(origin: Origin, record: SourceRecord | None) -> bool:
+    """Whether a row of `record` belongs to the range before it."""
+    if record is None or origin.first_record is None:
+        return record is None and origin.first_record is None
+    length = origin.last_row - origin.first_row + 1
+    return (
+        origin.datasource_id == record.datasource_id
+        and origin.first_record > 0
+        and origin.first_record + length == record.record
+    )
+
+
+async def find_records(
+    tx: Tx, dataset: Dataset, row_nos: Sequence[int]
+) -> Mapping[int, SourceRecord]:
+    """The records that rows were made of, by row number; rows made otherwise are left out."""
+    return await sources.find_records(tx, dataset.dataset_id, row_nos)
 
 
 async def delete_rows(tx: Tx, dataset: Dataset, row_ids: Sequence[str]) -> int:

@@ -39,10 +39,12 @@ from gridmill.datasets.locking import (
 )
 from gridmill.datasets.planning import plan_rows, read_filled, read_verdicts
 from gridmill.datasets.rows import (
+    append_rows,
     check_quota,
     delete_row,
     delete_rows,
     find_missing_rows,
+    find_records,
     insert_rows,
     read_rows,
     resolve_rows,
@@ -56,6 +58,7 @@ __all__ = [
     "DataView",
     "NewDataset",
     "add_column",
+    "append_rows",
     "check_quota",
     "count_new_records",
     "create_dataset",
@@ -67,6 +70,7 @@ __all__ = [
     "edit_cell",
     "find_any_dataset",
     "find_missing_rows",
+    "find_records",
     "get_cell",
     "get_column",
     "get_dataset",

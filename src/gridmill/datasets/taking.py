@@ -124,7 +124,7 @@ async def take_new_records(
         taken = _Taken(*rows, link.next_record, source.file_name)
         await _read_values(tx, dataset, _list_readings(source, columns), taken)
         origin = Origin(*rows, writer, link.datasource_id, link.next_record)
-        await sources.insert_origin(tx, dataset.dataset_id, origin)
+        await sources.insert_origins(tx, dataset.dataset_id, [origin])
         await sources.advance_link(
             tx, dataset.dataset_id, link.datasource_id, link.next_record + count
         )

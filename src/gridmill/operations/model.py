@@ -207,7 +207,9 @@ class Order:
     `columns` are all columns of the dataset in order, `config` is the dataset's. `items` says what
     to make, in the shape that the operation's own planning gave it: of extraction, records
     (`RecordRef`); of generation, places `first` to `last` in the task's stream of rows.
-    `load_training` brings the dataset's filled rows, generated ones left out.
+    `load_training` brings the dataset's filled rows, generated ones left out. `wanted` are the
+    numbers of the columns to answer for: what is said of other ones is left out. Those that belong
+    to another operation are filled by it afterwards.
     """
 
     task_id: UUID
@@ -221,6 +223,7 @@ class Order:
     library: Library | None = None
     model: str | None = None
     budget: Budget | None = None
+    wanted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

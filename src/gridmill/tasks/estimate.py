@@ -5,7 +5,7 @@ nothing is locked and no model is called.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gridmill.auth.model import Principal
 from gridmill.datasets import service as datasets
@@ -16,15 +16,11 @@ from gridmill.operations.model import Estimate, ExampleRow, RowInput
 from gridmill.providers.llm.model import Usage, add_costs
 from gridmill.storage.database import Tx
 from gridmill.tasks import service
+from gridmill.tasks.loading import narrow_rows
 from gridmill.tasks.model import Counts, Operations, Task, TaskKind, TaskStatus
-from gridmill.tasks.planning import (
-    MAX_EXAMPLES,
-    Plan,
-    choose_batch_rows,
-    pick_wanted,
-    plan_selection,
-)
-from gridmill.tasks.run import narrow_rows
+from gridmill.tasks.new_rows import find_planner
+from gridmill.tasks.planning import MAX_EXAMPLES
+from gridmill.tasks.plans import Plan, choose_batch_rows, pick_wanted, plan_selection
 from gridmill.tasks.selection import Selection, SelectionRequest, list_targets
 from gridmill.tasks.service import Terms
 from gridmill.tasks.setup import Setup, dump_examples, make_batch, make_setup, to_examples
@@ -103,22 +99,22 @@ async def sample_new_rows(
     service.check_terms(operations, terms)
     await webhooks.check_webhook(tx, dataset.workspace_id, terms.webhook_id)
     columns = await datasets.list_columns(tx, dataset)
-    await service.check_new_rows(tx, dataset, columns)
+    planner = find_planner(operations, dataset)
+    await planner.count(tx, dataset, columns, row_count)
     targets = list_targets(columns)
-    total, records = await datasets.peek_new_records(
-        tx, dataset, columns, min(SAMPLE_ROWS, row_count)
-    )
+    found = await planner.sample(tx, dataset, columns, row_count, SAMPLE_ROWS)
     selection = Selection(targets, only_empty=True, counts_filled=False)
     ordered = (TaskKind.NEW_ROWS, terms.to_request(), selection)
     setup = await _make_setup(tx, principal, dataset, columns, ordered)
-    rows = min(total, row_count)
     # Numbers of rows that are not there yet; they only tell the sample's rows apart.
-    inputs = _to_inputs(
-        setup, {-number: values for number, values in enumerate(records, 1)}, listing={}
-    )
+    known = {-number: values for number, values in enumerate(found.values, 1)}
+    origins = {-number: record for number, record in enumerate(found.records, 1)}
+    inputs = [
+        replace(row, origin=origins[row.row_no]) for row in _to_inputs(setup, known, listing={})
+    ]
     wanted = sum(len(row.wanted) for row in inputs)
-    cells = round(rows * wanted / len(records)) if records else 0
-    return Sample(cells, rows, setup, inputs)
+    cells = round(found.rows * wanted / len(known)) if known else 0
+    return Sample(cells, found.rows, setup, inputs)
 
 
 async def estimate_sample(operations: Operations, sample: Sample) -> TaskEstimate:

@@ -3,7 +3,8 @@
 Place 0 is the task as it was made, place 1 its plan, place n + 1 its n-th finished batch, and the
 place after the last batch its end. A `progress` event carries its place as id; the `cell` events
 of a batch come before its progress, with ids `place.number`. So whoever comes back with the last
-id that it saw misses nothing and gets nothing twice, whichever process it asks.
+id that it saw misses nothing and gets nothing twice, whichever process it asks. (Only a total that has
+shrunk since is told as it is now.)
 """
 
 import asyncio

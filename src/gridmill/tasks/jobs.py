@@ -15,9 +15,11 @@ from gridmill.kit.clock import now
 from gridmill.kit.errors import Unavailable
 from gridmill.storage.database import Database, Tx
 from gridmill.tasks import lifecycle
+from gridmill.tasks.errors import InvalidTaskForDataset
 from gridmill.tasks.model import INTERNAL_ERROR, BatchKey, Operations
 from gridmill.tasks.planning import (
     BATCH_JOB,
+    MAKE_JOB,
     PLAN_JOB,
     PlanOutdated,
     make_batch_jobs,
@@ -43,8 +45,8 @@ def handlers(
     limits: DatasetLimits | None = None,
 ) -> dict[str, HandlerSpec]:
     """What a worker runs of this room, by job name."""
-    runner = BatchRunner(database, engine, operations)
     allowed = limits or DatasetLimits()
+    runner = BatchRunner(database, engine, operations, allowed)
 
     async def plan(payload: Mapping[str, Any], _: JobContext) -> None:
         task_id = UUID(payload["taskId"])
@@ -54,7 +56,7 @@ def handlers(
                 await plan_task(tx, engine, operations, task_id, allowed)
         except PlanOutdated:
             _log.info("plan refused: the task is no longer queued", task_id=str(task_id))
-        except (RowQuotaExceeded, ValueMismatch) as error:
+        except (InvalidTaskForDataset, RowQuotaExceeded, ValueMismatch) as error:
             async with database.transaction() as tx:
                 await lifecycle.refuse_plan(tx, engine, task_id, error.code, error.message)
 
@@ -78,6 +80,7 @@ def handlers(
     return {
         PLAN_JOB: HandlerSpec(plan, max_attempts=MAX_ATTEMPTS, on_exhausted=give_up_plan),
         BATCH_JOB: HandlerSpec(run, max_attempts=MAX_ATTEMPTS, on_exhausted=give_up),
+        MAKE_JOB: HandlerSpec(run, max_attempts=MAX_ATTEMPTS, on_exhausted=give_up),
     }
 
 
@@ -129,9 +132,11 @@ async def _rescue_task(tx: Tx, engine: Engine, task_id: UUID) -> bool:
             tx, engine, task_id, INTERNAL_ERROR, "The task's work was lost; try again."
         )
         return True
-    numbers = [batch.batch_no for batch in orphans]
-    job_ids = await engine.enqueue(tx, make_batch_jobs(task, numbers))
-    await batch_rows.set_job_ids(tx, task_id, dict(zip(numbers, job_ids, strict=True)))
+    makes = {batch.batch_no: batch.range.makes_rows for batch in orphans}
+    plan = await repository.find_plan(tx, task_id)
+    jobs = make_batch_jobs(task, makes, one_by_one=bool(plan.get("oneByOne")))
+    job_ids = await engine.enqueue(tx, jobs)
+    await batch_rows.set_job_ids(tx, task_id, dict(zip(makes, job_ids, strict=True)))
     return True
 
 

@@ -8,12 +8,13 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from gridmill.datasets.model import TaskType
+from gridmill.datasets.model import DatasetType, TaskType
 from gridmill.operations.model import (
     NOT_TRIED_CODES,
     BatchOutcome,
     CellError,
     CellStatus,
+    Maker,
     Operation,
 )
 from gridmill.providers.llm.model import NOTHING_SPENT, Usage
@@ -102,7 +103,8 @@ class Task:
     """A task as it stands; counters are sums over its finished batches.
 
     `counts` are in the task's unit; `cells` count cells whatever the unit is. `unreached` is how
-    many of the skipped units are what a stop (`stopped_by`) left undone.
+    many of the skipped units are what a stop (`stopped_by`) left undone. `message` says why new
+    rows are fewer than were asked for, and what was passed over.
     """
 
     task_id: UUID
@@ -127,6 +129,7 @@ class Task:
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    message: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -185,7 +188,8 @@ class BatchResult:
     """What a finished batch adds to its task.
 
     `counts` in the task's unit, `cells` in cells; `error` is the first real failure among its
-    cells, told when the whole task turns out to have failed.
+    cells, told when the whole task turns out to have failed. A batch that makes rows made
+    `rows_made` of them, and found that `rows_missing` more do not exist: `message` says why.
     """
 
     counts: Counts
@@ -193,6 +197,9 @@ class BatchResult:
     usage: Usage = NOTHING_SPENT
     error: CellError | None = None
     stopped_by: str | None = None
+    rows_made: int = 0
+    rows_missing: int = 0
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +222,7 @@ def _need_no_warmth() -> None:
 class Operations:
     """Which operation fills the cells of which columns; built by bootstrap.
 
+    `makers` make the rows of datasets whose rows are computed, by the type of the dataset.
     `check_model` says, in a sentence, what is wrong with a `provider/model`, or `None`. `warm_up` is
     called where work is about to come, and returns at once.
     """
@@ -222,6 +230,7 @@ class Operations:
     by_task_type: Mapping[TaskType, Operation] = field(default_factory=dict[TaskType, Operation])
     check_model: Callable[[str], str | None] = _accept_any_model
     warm_up: Callable[[], None] = _need_no_warmth
+    makers: Mapping[DatasetType, Maker] = field(default_factory=dict[DatasetType, Maker])
 
 
 def count_outcome(outcome: BatchOutcome, kind: TaskKind, rows: int) -> BatchResult:

@@ -1,6 +1,7 @@
 """From what operations answered to what is written: pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,13 @@ def refuse_cells(rows: Iterable[RowInput], error: CellError) -> list[CellOutcome
         CellOutcome(row.row_no, number, CellStatus.ERROR, error=error)
         for row in rows
         for number in row.wanted
+    ]
+
+
+def skip_cells(rows: Iterable[RowInput]) -> list[CellOutcome]:
+    """Every wanted cell as not tried."""
+    return [
+        CellOutcome(row.row_no, number, CellStatus.SKIPPED) for row in rows for number in row.wanted
     ]
 
 
@@ -43,9 +51,7 @@ def with_answers(
         if cell.status in {CellStatus.OK, CellStatus.NEEDS_REVIEW}:
             values.setdefault(cell.row_no, {})[names[cell.column_no]] = cell.value
     return [
-        RowInput(row.row_no, row.row_id, {**row.values, **values[row.row_no]}, row.wanted)
-        if row.row_no in values
-        else row
+        replace(row, values={**row.values, **values[row.row_no]}) if row.row_no in values else row
         for row in rows
     ]
 

@@ -4,34 +4,33 @@ All of it is one transaction: a task has either its whole plan and every job, or
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from gridmill.datasets import service as datasets
-from gridmill.datasets.model import Column, Dataset, DatasetLimits, Writer
+from gridmill.datasets.model import DatasetLimits
 from gridmill.engine.port import Engine, Job
-from gridmill.kit.values import is_empty
 from gridmill.operations.model import NOT_TRIED_CODES
 from gridmill.storage.database import Tx
 from gridmill.tasks import lifecycle
 from gridmill.tasks.model import Operations, Task, TaskKind, TaskStatus
+from gridmill.tasks.new_rows import find_planner
+from gridmill.tasks.plans import Ground, Plan, pick_wanted, plan_selection
 from gridmill.tasks.repository import batches as batch_rows
 from gridmill.tasks.repository import ends
 from gridmill.tasks.repository import tasks as repository
 from gridmill.tasks.repository.batches import BatchRange
 from gridmill.tasks.repository.tasks import Begun
-from gridmill.tasks.selection import Selection, is_target, list_targets
-from gridmill.tasks.setup import dump_examples, to_examples, to_specs
+from gridmill.tasks.selection import Selection, is_target
+from gridmill.tasks.setup import dump_examples, to_examples
 
 PLAN_JOB = "tasks.plan"
 BATCH_JOB = "tasks.batch"
+# A name of its own: a worker of before knows no making, and leaves the job to one that does.
+MAKE_JOB = "tasks.make"
 BATCH_QUEUE = "batches"
 
 MAX_EXAMPLES = 20
-# Rows of a batch when no operation has a say: every cell gets an error, or there is none to fill.
-_PLAIN_BATCH_ROWS = 1_000
 _CHUNK_ROWS = 5_000
 # Batches of two tasks take turns in groups of this size, so that a short task behind a long one
 # ends early.
@@ -40,39 +39,6 @@ _NO_LIMITS = DatasetLimits()
 
 Listing = Sequence[tuple[int, Sequence[int]]]
 """Row numbers, ascending, each with column numbers; none stands for all that the task fills."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The batches of a task; `skipped` units are selected but filled, `completed` need nothing."""
-
-    batches: Sequence[BatchRange]
-    targets: tuple[int, ...]
-    skipped: int = 0
-    completed: int = 0
-    rows_created: int = 0
-
-    def count(self, kind: TaskKind) -> int:
-        """Units in all."""
-        if kind is TaskKind.NEW_ROWS:
-            return self.rows_created
-        return sum(batch.cells for batch in self.batches) + self.skipped
-
-
-@dataclass(frozen=True, slots=True)
-class _Ground:
-    """What planning stands on; `kept` is what the task's creation left for it."""
-
-    operations: Operations
-    limits: DatasetLimits
-    task: Task
-    dataset: Dataset
-    columns: Sequence[Column]
-    kept: Mapping[str, Any]
-
-    def choose_batch_rows(self, targets: Sequence[int]) -> int:
-        model: str | None = self.task.request.get("model")
-        return choose_batch_rows(self.operations, self.columns, targets, model)
 
 
 async def plan_task(
@@ -86,6 +52,7 @@ async def plan_task(
 
     Raises (the transaction must then write nothing):
         PlanOutdated: the task is no longer queued.
+        InvalidTaskForDataset: this server cannot make its new rows.
         RowQuotaExceeded: its new rows are more than the workspace may hold.
         ValueMismatch: a record that it would take does not fit the dataset's columns.
     """
@@ -97,9 +64,10 @@ async def plan_task(
         return
     columns = await datasets.list_columns(tx, dataset)
     kept = await repository.find_plan(tx, task_id)
-    ground = _Ground(operations, limits, task, dataset, columns, kept)
+    ground = Ground(operations, limits, task, dataset, columns, kept)
     if task.kind is TaskKind.NEW_ROWS:
-        plan = await _plan_new_rows(tx, ground)
+        planner = find_planner(operations, dataset)
+        plan = await planner.plan(tx, ground, int(task.request["rowCount"]))
     elif task.retry_of is not None:
         plan = await _plan_retry(tx, ground, task.retry_of)
     else:
@@ -110,6 +78,7 @@ async def plan_task(
         "targets": list(plan.targets),
         "settled": {"completed": plan.completed, "skipped": plan.skipped},
         "examples": dump_examples(to_examples(dataset, columns, found)),
+        "oneByOne": plan.one_by_one,
     }
     await _begin(tx, engine, task, plan, kept)
 
@@ -119,7 +88,8 @@ class PlanOutdated(Exception):
 
 
 async def _begin(tx: Tx, engine: Engine, task: Task, plan: Plan, kept: Mapping[str, Any]) -> None:
-    jobs = make_batch_jobs(task, range(1, len(plan.batches) + 1))
+    makes = {number: batch.makes_rows for number, batch in enumerate(plan.batches, 1)}
+    jobs = make_batch_jobs(task, makes, one_by_one=plan.one_by_one)
     job_ids = await engine.enqueue(tx, jobs)
     await batch_rows.insert_batches(tx, task.task_id, plan.batches, job_ids)
     # The task's own row comes last: a cancellation never waits for a long planning.
@@ -129,6 +99,7 @@ async def _begin(tx: Tx, engine: Engine, task: Task, plan: Plan, kept: Mapping[s
         skipped=plan.skipped,
         batches=len(plan.batches),
         rows_created=plan.rows_created,
+        message=plan.message,
     )
     if not await repository.begin_task(tx, task.task_id, begun, kept):
         raise PlanOutdated
@@ -144,97 +115,32 @@ def make_plan_job(task_id: UUID) -> Job:
     return Job(PLAN_JOB, {"taskId": str(task_id)}, priority=1)
 
 
-def make_batch_jobs(task: Task, numbers: Sequence[int]) -> list[Job]:
-    """The jobs of a task's batches; those of a task with a budget run one after another."""
-    lock = f"task:{task.task_id}" if task.request.get("budget") else None
+def make_batch_jobs(task: Task, makes: Mapping[int, bool], *, one_by_one: bool) -> list[Job]:
+    """The jobs of a task's batches, by number whether they make rows.
+
+    They run one after another when the plan says so, and when the task has a budget.
+    """
+    lock = f"task:{task.task_id}" if one_by_one or task.request.get("budget") else None
     return [
         Job(
-            BATCH_JOB,
+            MAKE_JOB if makes_rows else BATCH_JOB,
             {"taskId": str(task.task_id), "batchNo": number},
             queue=BATCH_QUEUE,
             priority=-((number - 1) // _FAIRNESS_GROUP),
             lock=lock,
         )
-        for number in numbers
+        for number, makes_rows in makes.items()
     ]
 
 
-def choose_batch_rows(
-    operations: Operations, columns: Sequence[Column], targets: Sequence[int], model: str | None
-) -> int:
-    """Rows of a batch: the least that one of the operations involved asks for."""
-    specs = to_specs(columns)
-    wanted: dict[Any, list[int]] = {}
-    for column in columns:
-        if column.column_no in targets:
-            wanted.setdefault(column.task_type, []).append(column.column_no)
-    sizes = [
-        operations.by_task_type[task_type].batch_rows(specs, numbers, model)
-        for task_type, numbers in wanted.items()
-        if task_type in operations.by_task_type
-    ]
-    return max(1, min(sizes, default=_PLAIN_BATCH_ROWS))
-
-
-async def plan_selection(
-    tx: Tx,
-    dataset: Dataset,
-    columns: Sequence[Column],
-    selection: Selection,
-    batch_size: int,
-) -> Plan:
-    """The batches of a selection."""
-    fill = [column for column in columns if column.column_no in selection.targets]
-    cells = None
-    if selection.cells is not None:
-        cells = [(row, number) for row, numbers in selection.cells.items() for number in numbers]
-    found = await datasets.plan_rows(
-        tx,
-        dataset,
-        fill,
-        only_empty=selection.only_empty,
-        batch_size=batch_size,
-        cells=cells,
-        row_nos=selection.row_nos,
-    )
-    listed = selection.is_listed
-    return Plan(
-        [BatchRange(b.first_row, b.last_row, b.rows, b.cells, listed) for b in found.batches],
-        selection.targets,
-        skipped=found.filled if selection.counts_filled and selection.only_empty else 0,
-    )
-
-
-async def _plan_bulk(tx: Tx, ground: _Ground) -> Plan:
+async def _plan_bulk(tx: Tx, ground: Ground) -> Plan:
     listing = await batch_rows.read_selection(tx, ground.task.task_id)
     selection = Selection.from_json(ground.kept, listing)
     size = ground.choose_batch_rows(selection.targets)
     return await plan_selection(tx, ground.dataset, ground.columns, selection, size)
 
 
-async def _plan_new_rows(tx: Tx, ground: _Ground) -> Plan:
-    task, dataset, columns = ground.task, ground.dataset, ground.columns
-    # Other datasets of the workspace may have grown since the task was made.
-    limit = await datasets.count_new_records(tx, dataset, int(task.request["rowCount"]))
-    await datasets.check_quota(tx, dataset.workspace_id, limit, ground.limits)
-    writer = Writer("task", task.task_id)
-    made = await datasets.take_new_records(tx, dataset, columns, limit, writer)
-    row_nos = tuple(chain.from_iterable(range(first, last + 1) for first, last in made))
-    targets = list_targets(columns)
-    selection = Selection(targets, only_empty=True, counts_filled=False, row_nos=row_nos)
-    size = ground.choose_batch_rows(targets)
-    plan = await plan_selection(tx, dataset, columns, selection, size)
-    working = sum(batch.rows for batch in plan.batches)
-    return replace(
-        plan,
-        # The new rows are the last ones: a range holds no others, so nothing need be listed.
-        batches=[replace(batch, listed=False) for batch in plan.batches],
-        completed=len(row_nos) - working,
-        rows_created=len(row_nos),
-    )
-
-
-async def _plan_retry(tx: Tx, ground: _Ground, retry_of: UUID) -> Plan:
+async def _plan_retry(tx: Tx, ground: Ground, retry_of: UUID) -> Plan:
     """Just the cells that failed, and those that a task which failed as a whole never came to."""
     task, dataset, kept = ground.task, ground.dataset, ground.kept
     fill = [column for column in ground.columns if is_target(column)]
@@ -282,18 +188,3 @@ def _group(sizes: Sequence[tuple[int, int]], batch_size: int) -> Iterator[BatchR
         group = sizes[start : start + batch_size]
         cells = sum(count for _, count in group)
         yield BatchRange(group[0][0], group[-1][0], len(group), cells, listed=True)
-
-
-def pick_wanted(
-    listed: Sequence[int],
-    targets: Sequence[int],
-    values: Mapping[int, str | None],
-    *,
-    only_empty: bool,
-) -> tuple[int, ...]:
-    """The columns of a row to fill: `listed` ones of the `targets` (none listed: all of them)."""
-    return tuple(
-        number
-        for number in targets
-        if (not listed or number in listed) and (not only_empty or is_empty(values[number]))
-    )

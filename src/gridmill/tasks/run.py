@@ -8,29 +8,29 @@ repeated or late, a batch is written once or not at all.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 import structlog
 
 from gridmill.datasets import service as datasets
-from gridmill.datasets.model import TaskType, Writer
+from gridmill.datasets.errors import RowQuotaExceeded
+from gridmill.datasets.model import DatasetLimits, TaskType, Writer
 from gridmill.engine.port import Engine
 from gridmill.kit.clock import now
-from gridmill.kit.ids import encode_row
 from gridmill.kit.meters import CELLS
 from gridmill.operations.model import (
     BatchOutcome,
     CellError,
     CellOutcome,
-    ExampleRow,
     RowInput,
-    Verdict,
 )
 from gridmill.providers.llm.errors import ProviderRefused
-from gridmill.providers.llm.model import Usage
+from gridmill.providers.llm.model import NOTHING_SPENT, Usage
 from gridmill.storage.database import Database, Tx
 from gridmill.tasks import lifecycle
+from gridmill.tasks.loading import TrainingLoader, load_rows, load_setup, narrow_rows
+from gridmill.tasks.making import Made, make_order, number_rows, refuse_order, sum_up, write_made
 from gridmill.tasks.model import (
     INTERNAL_ERROR,
     OPERATION_UNAVAILABLE,
@@ -42,17 +42,20 @@ from gridmill.tasks.model import (
     TaskStatus,
     count_outcome,
 )
-from gridmill.tasks.outcomes import match_outcomes, refuse_cells, to_writes, with_answers
-from gridmill.tasks.planning import pick_wanted
+from gridmill.tasks.outcomes import (
+    match_outcomes,
+    refuse_cells,
+    skip_cells,
+    to_writes,
+    with_answers,
+)
 from gridmill.tasks.repository import batches as batch_rows
 from gridmill.tasks.repository import ends
-from gridmill.tasks.repository import tasks as repository
-from gridmill.tasks.repository.batches import BatchRange, Claimed
-from gridmill.tasks.setup import Setup, make_batch, make_setup, to_examples, to_verdicts
+from gridmill.tasks.repository.batches import Claimed
+from gridmill.tasks.setup import Setup, make_batch
 
-TRAINING_ROWS = 5_000
-VERDICTS = 2_000
 _SETUPS = 32
+_NO_LIMITS = DatasetLimits()
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -60,13 +63,31 @@ class _LateWrite(Exception):
     """The task ended or the batch was claimed anew: nothing of this run may be written."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A claimed batch; without `rows` when they are still to be made."""
+
+    key: BatchKey
+    token: UUID
+    claimed: Claimed
+    setup: Setup
+    rows: list[RowInput]
+
+
 class BatchRunner:
     """Runs batches for one worker; many at once."""
 
-    def __init__(self, database: Database, engine: Engine, operations: Operations) -> None:
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        operations: Operations,
+        limits: DatasetLimits = _NO_LIMITS,
+    ) -> None:
         self._database = database
         self._engine = engine
         self._operations = operations
+        self._limits = limits
         # While a task runs nothing of its dataset's structure can change, so what its batches
         # share is read once a worker and not once a batch.
         self._setups: OrderedDict[UUID, Setup] = OrderedDict()
@@ -79,34 +100,37 @@ class BatchRunner:
 
         Raises whatever an operation raises but `ProviderRefused`, which fails the whole task.
         """
-        token = uuid4()
-        loaded = await self._load(key, token)
+        loaded = await self._load(key)
         if loaded is None:
             return
-        claimed, setup, rows = loaded
+        claimed, setup = loaded.claimed, loaded.setup
         try:
-            outcome = await self._compute(setup, rows, claimed.spent)
+            if claimed.batch.makes_rows:
+                await self._write_made(loaded, await self._make(setup, claimed))
+                return
+            outcome = await self._compute(setup, loaded.rows, claimed.spent)
         except ProviderRefused as error:
-            await self._refuse(setup, key, claimed, error)
+            await self._fail(loaded, error.code, error.message, error.usage)
             return
         result = count_outcome(outcome, setup.task.kind, claimed.batch.rows)
-        await self._write(setup, key, token, outcome.cells, result)
+        await self._write(loaded, outcome.cells, result)
 
     async def give_up(self, key: BatchKey, reason: str) -> None:
         """After the last attempt: every cell of the batch gets a retryable error, the task goes on."""
         _log.error("batch given up", task_id=str(key.task_id), batch=key.batch_no, reason=reason)
-        token = uuid4()
-        loaded = await self._load(key, token)
+        loaded = await self._load(key)
         if loaded is None:
             return
-        claimed, setup, rows = loaded
-        cells = refuse_cells(rows, _internal_error())
-        result = count_outcome(BatchOutcome(cells), setup.task.kind, claimed.batch.rows)
-        await self._write(setup, key, token, cells, result)
+        batch, setup = loaded.claimed.batch, loaded.setup
+        if batch.makes_rows:
+            await self._write_made(loaded, refuse_order(setup, batch, _internal_error()))
+            return
+        cells = refuse_cells(loaded.rows, _internal_error())
+        result = count_outcome(BatchOutcome(cells), setup.task.kind, batch.rows)
+        await self._write(loaded, cells, result)
 
-    async def _load(
-        self, key: BatchKey, token: UUID
-    ) -> tuple[Claimed, Setup, list[RowInput]] | None:
+    async def _load(self, key: BatchKey) -> _Loaded | None:
+        token = uuid4()
         async with self._reading, self._database.transaction() as tx:
             claimed = await batch_rows.claim_batch(tx, key.task_id, key.batch_no, token)
             if claimed is None:
@@ -114,8 +138,9 @@ class BatchRunner:
             setup = await self._find_setup(tx, key.task_id)
             if setup is None:
                 return None
-            rows = await load_rows(tx, setup, claimed.batch)
-            return claimed, setup, rows
+            makes_rows = claimed.batch.makes_rows
+            rows = [] if makes_rows else await load_rows(tx, setup, claimed.batch)
+            return _Loaded(key, token, claimed, setup, rows)
 
     async def _find_setup(self, tx: Tx, task_id: UUID) -> Setup | None:
         setup = self._setups.get(task_id)
@@ -144,7 +169,8 @@ class BatchRunner:
             if operation is None:
                 cells += refuse_cells(part, _unavailable(task_type))
                 continue
-            loader = _TrainingLoader(self._database, setup, numbers)
+            fill = [column for column in setup.fill if column.column_no in numbers]
+            loader = TrainingLoader(self._database, setup, fill)
             batch = make_batch(setup, part, loader, budget)
             outcome = await operation.run(replace(batch, load_verdicts=loader.load_verdicts))
             found = match_outcomes(part, outcome.cells, _internal_error())
@@ -154,44 +180,86 @@ class BatchRunner:
             rows = with_answers(rows, names, found)
         return BatchOutcome(cells, usage, stopped_by)
 
+    async def _make(self, setup: Setup, claimed: Claimed) -> Made:
+        """Make the rows that a batch orders, then fill what is not the maker's to fill."""
+        wanted = [column for column in setup.columns if column.column_no in setup.made_columns]
+        loader = TrainingLoader(self._database, setup, wanted)
+        budget = setup.open_budget(claimed.spent)
+        maker = self._operations.makers[setup.dataset.type]
+        made = await maker.make(make_order(setup, claimed.batch, loader, budget))
+        rows, cells = number_rows(setup, made, claimed.batch.rows)
+        wanting = [row for row in rows if row.wanted]
+        if made.stopped_by is None:
+            rest = await self._compute(setup, wanting, claimed.spent + made.usage)
+        else:
+            rest = BatchOutcome(skip_cells(wanting))
+        return sum_up(claimed.batch, made, [row.origin for row in rows], cells, rest)
+
+    async def _write_made(self, loaded: _Loaded, made: Made) -> None:
+        # The task's row first, unlike `_write`: rows are appended one batch after another in any
+        # case, and a cancellation takes the task and then the grid.
+        key, setup = loaded.key, loaded.setup
+        writer = Writer("task", key.task_id, key.batch_no)
+        try:
+            async with self._database.transaction(workspace_id=setup.task.workspace_id) as tx:
+                settled = await self._settle(tx, loaded, made.result)
+                await datasets.check_quota(
+                    tx, setup.task.workspace_id, len(made.origins), self._limits
+                )
+                await write_made(tx, setup, made, writer)
+                await self._end(tx, key, settled, made.result)
+        except _LateWrite:
+            _log.info("late batch refused", task_id=str(key.task_id), batch=key.batch_no)
+        except RowQuotaExceeded as error:
+            await self._fail(loaded, error.code, error.message, made.result.usage)
+        else:
+            _count_cells(made.result.cells)
+
     async def _write(
-        self,
-        setup: Setup,
-        key: BatchKey,
-        token: UUID,
-        cells: Sequence[CellOutcome],
-        result: BatchResult,
+        self, loaded: _Loaded, cells: Sequence[CellOutcome], result: BatchResult
     ) -> None:
-        operations = {column.column_no: column.task_type.value for column in setup.columns}
-        writes = to_writes(cells, operations, key.task_id, now())
+        key, setup = loaded.key, loaded.setup
+        writes = to_writes(cells, setup.operation_names, key.task_id, now())
         writer = Writer("task", key.task_id, key.batch_no)
         try:
             async with self._database.transaction(workspace_id=setup.task.workspace_id) as tx:
                 await datasets.write_cells(tx, setup.dataset, setup.columns, writes, writer)
-                settled = await ends.settle_batch(tx, key.task_id, key.batch_no, token, result)
-                if settled is None:
-                    raise _LateWrite
-                status, dataset_id = settled
-                if status is not TaskStatus.PROCESSING:
-                    await datasets.unlock_after_task(tx, dataset_id, key.task_id)
-                    await lifecycle.tell(tx, self._engine, key.task_id)
-                    if result.stopped_by is not None:
-                        await self._cancel_others(tx, key)
+                settled = await self._settle(tx, loaded, result)
+                await self._end(tx, key, settled, result)
         except _LateWrite:
             _log.info("late batch refused", task_id=str(key.task_id), batch=key.batch_no)
         else:
             _count_cells(result.cells)
 
-    async def _refuse(
-        self, setup: Setup, key: BatchKey, claimed: Claimed, error: ProviderRefused
+    async def _settle(
+        self, tx: Tx, loaded: _Loaded, result: BatchResult
+    ) -> tuple[TaskStatus, UUID]:
+        key = loaded.key
+        settled = await ends.settle_batch(tx, key.task_id, key.batch_no, loaded.token, result)
+        if settled is None:
+            raise _LateWrite
+        return settled
+
+    async def _end(
+        self, tx: Tx, key: BatchKey, settled: tuple[TaskStatus, UUID], result: BatchResult
     ) -> None:
-        batch = claimed.batch
-        failed = batch.rows if setup.task.kind is TaskKind.NEW_ROWS else batch.cells
-        told = {"code": error.code, "message": error.message}
-        async with self._database.transaction(workspace_id=setup.task.workspace_id) as tx:
-            dataset_id = await ends.fail_task(
-                tx, key.task_id, told, failed=failed, usage=error.usage
-            )
+        """What follows from the task's end, if this batch was its last."""
+        status, dataset_id = settled
+        if status is not TaskStatus.PROCESSING:
+            await datasets.unlock_after_task(tx, dataset_id, key.task_id)
+            await lifecycle.tell(tx, self._engine, key.task_id)
+            if result.stopped_by is not None:
+                await self._cancel_others(tx, key)
+
+    async def _fail(
+        self, loaded: _Loaded, code: str, message: str, usage: Usage = NOTHING_SPENT
+    ) -> None:
+        """End the whole task, which cannot go on."""
+        key, task, batch = loaded.key, loaded.setup.task, loaded.claimed.batch
+        failed = batch.rows if task.kind is TaskKind.NEW_ROWS else batch.cells
+        told = {"code": code, "message": message}
+        async with self._database.transaction(workspace_id=task.workspace_id) as tx:
+            dataset_id = await ends.fail_task(tx, key.task_id, told, failed=failed, usage=usage)
             if dataset_id is not None:
                 await datasets.unlock_after_task(tx, dataset_id, key.task_id)
                 await lifecycle.tell(tx, self._engine, key.task_id)
@@ -207,93 +275,6 @@ def _count_cells(cells: Counts) -> None:
     CELLS.labels("needs_review").inc(cells.needs_review)
     CELLS.labels("failed").inc(cells.failed)
     CELLS.labels("skipped").inc(cells.skipped)
-
-
-class _TrainingLoader:
-    """`Batch.load_training`: the dataset's known rows, read in a transaction of their own."""
-
-    def __init__(self, database: Database, setup: Setup, numbers: frozenset[int]) -> None:
-        self._database = database
-        self._setup = setup
-        self._numbers = numbers
-
-    async def __call__(self) -> Sequence[ExampleRow]:
-        setup = self._setup
-        fill = [column for column in setup.fill if column.column_no in self._numbers]
-        async with self._database.transaction(
-            read_only=True, workspace_id=setup.task.workspace_id
-        ) as tx:
-            found = await datasets.read_filled(
-                tx, setup.dataset, setup.columns, fill, limit=TRAINING_ROWS
-            )
-        return to_examples(setup.dataset, setup.columns, found)
-
-    async def load_verdicts(self) -> Sequence[Verdict]:
-        """`Batch.load_verdicts`: what people said of values that tasks wrote."""
-        setup = self._setup
-        fill = [column for column in setup.fill if column.column_no in self._numbers]
-        async with self._database.transaction(
-            read_only=True, workspace_id=setup.task.workspace_id
-        ) as tx:
-            found = await datasets.read_verdicts(tx, setup.dataset, fill, limit=VERDICTS)
-        return to_verdicts(setup.dataset, setup.columns, found)
-
-
-async def load_setup(tx: Tx, task_id: UUID) -> Setup | None:
-    """What the batches of a planned task share; `None` when it or its dataset is gone."""
-    task = await repository.find_any_task(tx, task_id)
-    if task is None:
-        return None
-    dataset = await datasets.find_any_dataset(tx, task.dataset_id)
-    if dataset is None:
-        return None
-    columns = await datasets.list_columns(tx, dataset)
-    return make_setup(task, dataset, columns, await repository.find_plan(tx, task_id))
-
-
-async def load_rows(tx: Tx, setup: Setup, batch: BatchRange) -> list[RowInput]:
-    """The rows of a batch that have a cell to fill."""
-    dataset, columns = setup.dataset, setup.columns
-    listing: dict[int, list[int]] = {}
-    if batch.listed:
-        listing = dict(
-            await batch_rows.read_selection(
-                tx, setup.task.task_id, first=batch.first_row, last=batch.last_row
-            )
-        )
-        rows = await datasets.read_rows(tx, dataset, columns, row_nos=list(listing))
-    else:
-        # Between the ends of a range there may be far more filled rows than empty ones.
-        rows = await datasets.read_rows(
-            tx,
-            dataset,
-            columns,
-            first=batch.first_row,
-            last=batch.last_row,
-            empty_in=setup.fill if setup.only_empty else None,
-        )
-    names = {column.column_no: column.name for column in columns}
-    found: list[RowInput] = []
-    for row in rows:
-        wanted = pick_wanted(
-            listing.get(row.row_no, ()), setup.targets, row.values, only_empty=setup.only_empty
-        )
-        if wanted:
-            values = {names[number]: value for number, value in row.values.items()}
-            found.append(RowInput(row.row_no, encode_row(dataset.key, row.row_no), values, wanted))
-    return found
-
-
-def narrow_rows(rows: Sequence[RowInput], numbers: frozenset[int]) -> list[RowInput]:
-    """The rows that want one of these columns, wanting just those."""
-    found: list[RowInput] = []
-    for row in rows:
-        wanted = tuple(number for number in row.wanted if number in numbers)
-        if wanted == row.wanted:
-            found.append(row)
-        elif wanted:
-            found.append(RowInput(row.row_no, row.row_id, row.values, wanted))
-    return found
 
 
 def _internal_error() -> CellError:

@@ -193,6 +193,9 @@ class ResultsReply(WireModel):
     cells_needing_review: int
     cells_skipped: int
     stopped_by: str | None = None
+    message: str | None = Field(
+        default=None, description="Why there are fewer rows than asked for, or what was passed over"
+    )
 
 
 class UsageReply(WireModel):

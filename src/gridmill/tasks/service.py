@@ -12,7 +12,7 @@ from uuid import UUID
 from gridmill.auth.model import Principal
 from gridmill.datasets import service as datasets
 from gridmill.datasets.errors import DatasetLocked
-from gridmill.datasets.model import Column, Dataset, DatasetLimits, DatasetType, Reverted
+from gridmill.datasets.model import Column, Dataset, DatasetLimits, Reverted
 from gridmill.datasets.task_writes import TaskWrites
 from gridmill.engine.port import Engine
 from gridmill.kit.errors import QuotaExceeded, ValidationFailed
@@ -28,6 +28,7 @@ from gridmill.tasks.errors import (
     unknown_ids,
 )
 from gridmill.tasks.model import Budget, Operations, Task, TaskKind, TaskLimits, TaskStatus
+from gridmill.tasks.new_rows import find_planner
 from gridmill.tasks.planning import make_plan_job
 from gridmill.tasks.repository import batches as batch_rows
 from gridmill.tasks.repository import tasks as repository
@@ -139,11 +140,11 @@ async def create_new_rows(
     check_terms(shop.operations, terms)
     webhook_id = await webhooks.check_webhook(tx, dataset.workspace_id, terms.webhook_id)
     columns = await datasets.list_columns(tx, dataset)
-    await check_new_rows(tx, dataset, columns)
+    planner = find_planner(shop.operations, dataset)
+    rows = await planner.count(tx, dataset, columns, row_count)
     check_prices(shop.operations, columns, list_targets(columns), terms)
     task_id = new_uuid7()
     await datasets.lock_for_task(tx, dataset, task_id)
-    rows = await datasets.count_new_records(tx, dataset, row_count)
     await datasets.check_quota(tx, dataset.workspace_id, rows, shop.dataset_limits)
     request = {"rowCount": row_count, "allowGenerated": allow_generated, **terms.to_request()}
     order = _Order(task_id, TaskKind.NEW_ROWS, request, {"onlyEmpty": True}, webhook_id=webhook_id)
@@ -289,22 +290,6 @@ def check_bulk(operations: Operations, dataset: Dataset, columns: Sequence[Colum
         raise InvalidTaskForDataset(
             f"This server has no operation for the columns of this {dataset.type.value} dataset: "
             f"{', '.join(sorted(kinds))}."
-        )
-
-
-async def check_new_rows(tx: Tx, dataset: Dataset, columns: Sequence[Column]) -> None:
-    """Raise `InvalidTaskForDataset` when there is nothing to make rows from."""
-    if dataset.type is DatasetType.BLANK:
-        raise InvalidTaskForDataset("A blank dataset has nothing to make rows from.")
-    if dataset.type is not DatasetType.ENRICHMENT:
-        raise InvalidTaskForDataset(
-            f"This server cannot make rows for {dataset.type.value} datasets."
-        )
-    total, _ = await datasets.peek_new_records(tx, dataset, columns, 0)
-    if not total:
-        raise InvalidTaskForDataset(
-            "No linked table source has records that are not in the dataset yet, "
-            "and this server cannot generate rows; link another data source."
         )
 
 

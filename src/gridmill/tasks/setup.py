@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gridmill.datasets import model as grids
-from gridmill.datasets.model import Column, Dataset, FilledRow, TaskType
+from gridmill.datasets.model import Column, Dataset, DatasetType, FilledRow, TaskType
 from gridmill.kit.ids import encode_row
 from gridmill.operations.model import Batch, ColumnSpec, ExampleRow, RowInput, Verdict
 from gridmill.providers.llm.budget import Budget
@@ -42,6 +42,27 @@ class Setup:
     def fill(self) -> list[Column]:
         """The columns that the task fills, in order."""
         return [column for column in self.columns if column.column_no in self.targets]
+
+    @property
+    def operation_names(self) -> Mapping[int, str]:
+        """What the metadata of a column's cells says of the operation, by column number."""
+        return {column.column_no: column.task_type.value for column in self.columns}
+
+    @property
+    def made_columns(self) -> frozenset[int]:
+        """The columns that a maker of the dataset's rows fills, by number.
+
+        A maker reads documents or maps for the columns of its own kind. One that makes rows up
+        gives each column a value, but for those that another operation finds from the rest.
+        """
+        if self.dataset.type in {DatasetType.EXTRACTION, DatasetType.MAP}:
+            own = TaskType(self.dataset.type.value)
+            return frozenset(column.column_no for column in self.fill if column.task_type is own)
+        return frozenset(
+            column.column_no
+            for column in self.columns
+            if column.column_no not in self.targets or column.task_type is TaskType.GENERATION
+        )
 
     def open_budget(self, spent: Usage) -> Budget | None:
         """What is left to spend after `spent`, when the task has a budget."""

@@ -24,6 +24,8 @@ def task_to_wire(task: Task) -> dict[str, Any]:
     }
     if task.stopped_by is not None:
         results["stoppedBy"] = task.stopped_by
+    if task.message is not None:
+        results["message"] = task.message
     duration = task.duration
     return {
         "taskId": str(task.task_id),

@@ -23,11 +23,11 @@ from gridmill.kit.errors import InvalidSelection
 from gridmill.kit.values import DataType
 from gridmill.storage.database import Tx
 from gridmill.tasks import service
+from gridmill.tasks.loading import load_rows, load_setup
 from gridmill.tasks.model import OPEN_STATUSES, TaskLimits
 from gridmill.tasks.planning import plan_task
 from gridmill.tasks.repository import batches as batch_rows
 from gridmill.tasks.repository import tasks as repository
-from gridmill.tasks.run import load_rows, load_setup
 from gridmill.tasks.selection import SelectionRequest
 from gridmill.tasks.service import Shop, Terms
 from tests.support.task_bench import Bench, open_bench

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridmill.kit.values import DataType, ValueRules
-from gridmill.operations.enrichment.confidence import FLOOR
 from gridmill.operations.enrichment.learners.exchange import Prediction, Row, Table, Target
 from gridmill.operations.enrichment.learners.fitting import fit
 from gridmill.operations.enrichment.learners.numbers import NumberLearner
 from gridmill.operations.enrichment.learners.samples import Samples
 from gridmill.operations.enrichment.learners.scales import make_scale
+from gridmill.operations.outcomes import FLOOR
 
 pytestmark = pytest.mark.unit
 

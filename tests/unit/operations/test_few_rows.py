@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridmill.kit.values import DataType, ValueRules
-from gridmill.operations.enrichment.confidence import FLOOR
 from gridmill.operations.enrichment.learners import categories
 from gridmill.operations.enrichment.learners.exchange import Prediction, Row, Table, Target
 from gridmill.operations.enrichment.learners.fitting import fit
@@ -19,6 +18,7 @@ from gridmill.operations.enrichment.learners.stack import (
     MIN_CALIBRATION,
     Calibration,
 )
+from gridmill.operations.outcomes import FLOOR
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import pytest
 
 from gridmill.kit.values import DataType, ValueRules
-from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD, FLOOR
 from gridmill.operations.enrichment.learners import memory
 from gridmill.operations.enrichment.learners.exchange import (
     Prediction,
@@ -19,6 +18,7 @@ from gridmill.operations.enrichment.learners.exchange import (
     Target,
 )
 from gridmill.operations.enrichment.learners.fitting import fit
+from gridmill.operations.outcomes import DEFAULT_THRESHOLD, FLOOR
 
 pytestmark = pytest.mark.unit
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridmill.kit.values import DataType
+from gridmill.operations import prompting
 from gridmill.operations.enrichment import prompts
 from gridmill.operations.enrichment.frames import FrameBook
 from gridmill.operations.model import ExampleRow
@@ -62,7 +63,7 @@ def test_reply_keys_are_unique_and_admitted_by_every_provider(names: list[str]) 
     columns = [column(n, name) for n, name in enumerate([*names, "column_1", "row"], 1)]
     keys = prompts.name_keys(columns)
     assert len(set(keys.values())) == len(columns)
-    assert all(prompts._PLAIN_KEY.fullmatch(key) for key in keys.values())
+    assert all(prompting._PLAIN_KEY.fullmatch(key) for key in keys.values())
     assert "row" not in keys.values()
 
 
@@ -135,7 +136,7 @@ def test_examples_of_a_column_may_be_any_json() -> None:
 def test_a_long_value_is_cut() -> None:
     prepared = ask(batch_of(COLUMNS, rows_of([{}], [3])), [SECTOR])
     data = prepared.pick({"Name": "x" * 50_000})
-    assert len(data["Name"]) == prompts.MAX_VALUE_CHARACTERS
+    assert len(data["Name"]) == prompting.MAX_VALUE_CHARACTERS
     assert read_row(prepared.write_prompt(data)) == data
 
 

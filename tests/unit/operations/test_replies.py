@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridmill.kit.values import DataType
-from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD, FLOOR, WORDS, Facts, judge
+from gridmill.operations.enrichment.confidence import WORDS, Facts, judge
 from gridmill.operations.enrichment.replies import ReplyReader
+from gridmill.operations.outcomes import DEFAULT_THRESHOLD, FLOOR
 from gridmill.providers.llm.replies import read_object
 from tests.support.enriching import column
 

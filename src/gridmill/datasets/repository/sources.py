@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from gridmill.datasets.model import Writer
+from gridmill.datasets.model import SourceRecord, Writer
 from gridmill.storage.database import Tx
 
 
@@ -18,7 +18,11 @@ class SourceLink:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Rows that were made together, by whom."""
+    """Rows that were made together, by whom.
+
+    Of records of a data source: the first row is of `first_record`, and each one after it of the
+    next record; 0 is a document as a whole, which makes one row.
+    """
 
     first_row: int
     last_row: int
@@ -56,21 +60,36 @@ async def advance_link(tx: Tx, dataset_id: UUID, datasource_id: UUID, next_recor
     )
 
 
-async def insert_origin(tx: Tx, dataset_id: UUID, origin: Origin) -> None:
-    """Remember who made a range of rows."""
+async def insert_origins(tx: Tx, dataset_id: UUID, origins: Sequence[Origin]) -> None:
+    """Remember who made ranges of rows."""
     await tx.execute(
         "INSERT INTO dataset_row_origins (dataset_id, first_row, last_row, kind, writer_id, "
-        "datasource_id, first_record) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        "datasource_id, first_record) SELECT %s, o.* FROM unnest(%s::bigint[], %s::bigint[], "
+        "%s::text[], %s::uuid[], %s::uuid[], %s::bigint[]) o",
         [
             dataset_id,
-            origin.first_row,
-            origin.last_row,
-            origin.writer.kind,
-            origin.writer.id,
-            origin.datasource_id,
-            origin.first_record,
+            [origin.first_row for origin in origins],
+            [origin.last_row for origin in origins],
+            [origin.writer.kind for origin in origins],
+            [origin.writer.id for origin in origins],
+            [origin.datasource_id for origin in origins],
+            [origin.first_record for origin in origins],
         ],
     )
+
+
+async def find_records(tx: Tx, dataset_id: UUID, row_nos: Sequence[int]) -> dict[int, SourceRecord]:
+    """The records that rows were made of, by row number; rows made otherwise are left out."""
+    cursor = await tx.execute(
+        "SELECT w.row_no, o.datasource_id, CASE WHEN o.first_record = 0 THEN 0 "
+        "ELSE o.first_record + w.row_no - o.first_row END FROM unnest(%s::bigint[]) AS w (row_no) "
+        "CROSS JOIN LATERAL (SELECT first_row, last_row, datasource_id, first_record "
+        "FROM dataset_row_origins WHERE dataset_id = %s AND first_row <= w.row_no "
+        "ORDER BY first_row DESC LIMIT 1) o WHERE o.last_row >= w.row_no "
+        "AND o.datasource_id IS NOT NULL AND o.first_record IS NOT NULL",
+        [list(row_nos), dataset_id],
+    )
+    return {row[0]: SourceRecord(row[1], int(row[2])) for row in await cursor.fetchall()}
 
 
 async def list_task_ranges(tx: Tx, dataset_id: UUID, task_id: UUID) -> list[tuple[int, int]]:

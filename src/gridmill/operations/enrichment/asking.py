@@ -7,7 +7,6 @@ from typing import Any
 from gridmill.kit.values import DataType
 from gridmill.operations.enrichment import confidence
 from gridmill.operations.enrichment.frames import FrameBook, PreparedFrame
-from gridmill.operations.enrichment.outcomes import fail_cell, grade_cell, skip_cell
 from gridmill.operations.enrichment.references import list_read_columns
 from gridmill.operations.enrichment.replies import WORLD, CellReply
 from gridmill.operations.errors import PriceUnknown
@@ -19,6 +18,7 @@ from gridmill.operations.model import (
     ColumnSpec,
     RowInput,
 )
+from gridmill.operations.outcomes import fail_cell, grade_cell, skip_cell
 from gridmill.providers.llm.errors import (
     BudgetReached,
     InvalidReply,

@@ -21,12 +21,6 @@ from dataclasses import dataclass
 WORDS = {"certain": 0.95, "likely": 0.8, "unsure": 0.5}
 """What a model may say of an answer, and the share of such answers that it is told to be right."""
 
-FLOOR = 0.3
-"""Below this nothing is written; the cell says NOT_CONFIDENT."""
-
-DEFAULT_THRESHOLD = 0.5
-"""More likely right than not. Below this (or the column's own `confidence`) a value is written and marked for review."""
-
 UNSTATED = 0.6
 _CEILING = 0.97
 

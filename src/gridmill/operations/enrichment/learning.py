@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from gridmill.kit.processes import ProcessDied, ProcessPool, ProcessTimedOut
 from gridmill.operations.enrichment.asking import Asked, RowState
-from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD, FLOOR
 from gridmill.operations.enrichment.learners import memory
 from gridmill.operations.enrichment.learners.exchange import (
     Answer,
@@ -17,7 +16,6 @@ from gridmill.operations.enrichment.learners.exchange import (
     Table,
     Target,
 )
-from gridmill.operations.enrichment.outcomes import fail_cell, grade_cell
 from gridmill.operations.model import (
     Batch,
     CellError,
@@ -26,6 +24,7 @@ from gridmill.operations.model import (
     ColumnSpec,
     ExampleRow,
 )
+from gridmill.operations.outcomes import DEFAULT_THRESHOLD, FLOOR, fail_cell, grade_cell
 
 _MOST_LEFT_OUT = 300
 _MANY = 40

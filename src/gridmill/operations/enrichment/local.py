@@ -10,11 +10,9 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from gridmill.operations.enrichment.asking import Asked, RowState
-from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD, FLOOR
 from gridmill.operations.enrichment.grounding import fold
 from gridmill.operations.enrichment.learning import LearnerFiller
 from gridmill.operations.enrichment.local_questions import Kind, Task, plan_task
-from gridmill.operations.enrichment.outcomes import fail_cell, grade_cell
 from gridmill.operations.model import (
     NOT_TRIED_CODES,
     Batch,
@@ -24,6 +22,7 @@ from gridmill.operations.model import (
     ColumnSpec,
     ExampleRow,
 )
+from gridmill.operations.outcomes import DEFAULT_THRESHOLD, FLOOR, fail_cell, grade_cell
 from gridmill.providers.llm.errors import InvalidReply, ModelError, RequestRefused
 from gridmill.providers.llm.gateway import Gateway
 from gridmill.providers.llm.model import Completion, ModelRequest, Usage

@@ -5,36 +5,19 @@ prefix. Row data is one line of JSON between two fence lines; `<`, `>`, `&` and 
 are escaped inside it, so no value can close the fence or start a line of its own.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-import orjson
 
 from gridmill.kit.values import DataType
 from gridmill.operations.enrichment.confidence import WORDS
 from gridmill.operations.model import ColumnSpec, ExampleRow
+from gridmill.operations.prompting import build_object, cut, describe_value, name_keys, write_data
 
 ROW_START = "<row-data>"
 ROW_END = "</row-data>"
-MAX_VALUE_CHARACTERS = 20_000
-"""Longer values are cut, with an ellipsis."""
-
 MAX_EXAMPLES = 8
 MAX_EXAMPLE_CHARACTERS = 6_000
 _MAX_EXAMPLE_VALUE = 600
-_PLAIN_KEY = re.compile(r"[a-zA-Z0-9_.-]{1,64}", re.ASCII)
-_ESCAPES = {
-    "<": "\\u003c",
-    ">": "\\u003e",
-    "&": "\\u0026",
-    "\x7f": "\\u007f",
-    "\x85": "\\u0085",
-    "\u2028": "\\u2028",
-    "\u2029": "\\u2029",
-}
-_SPECIAL = re.compile("[" + "".join(_ESCAPES) + "]")
-
 _RULES = f"""\
 You fill in missing cells of a table. For every row you get the row's known values and answer \
 with one JSON object that follows the given schema and holds nothing else.
@@ -55,33 +38,9 @@ rests on none of them.
 """
 
 
-def name_keys(columns: Sequence[ColumnSpec]) -> dict[int, str]:
-    """A reply key for every column number: its name where every provider admits it as a key."""
-    keys: dict[int, str] = {}
-    taken: set[str] = set()
-    for column in columns:
-        key = column.name if _PLAIN_KEY.fullmatch(column.name) else f"column_{column.number}"
-        while key in taken or key == "row":
-            key += "_"
-        keys[column.number] = key
-        taken.add(key)
-    return keys
-
-
 def fence(document: object) -> str:
     """`document` as one line of JSON between the fence lines."""
     return f"{ROW_START}\n{write_data(document)}\n{ROW_END}"
-
-
-def write_data(document: object) -> str:
-    """JSON on one line that holds none of the characters a fence or a line is made of."""
-    text = orjson.dumps(document).decode()
-    return _SPECIAL.sub(lambda found: _ESCAPES[found.group()], text)
-
-
-def cut(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
-    """`text`, its end replaced by an ellipsis beyond `limit` characters."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def write_system(
@@ -159,48 +118,19 @@ def build_schema(columns: Sequence[ColumnSpec], *, several_rows: bool = False) -
     keys = name_keys(columns)
     cells = {keys[column.number]: _describe_cell(column) for column in columns}
     if not several_rows:
-        return _build_object(cells)
-    row = _build_object({"row": {"type": "integer"}, **cells})
-    return _build_object({"rows": {"type": "array", "items": row}})
-
-
-def _build_object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+        return build_object(cells)
+    row = build_object({"row": {"type": "integer"}, **cells})
+    return build_object({"rows": {"type": "array", "items": row}})
 
 
 def _describe_cell(column: ColumnSpec) -> dict[str, Any]:
-    return _build_object(
+    return build_object(
         {
             "value": describe_value(column),
             "confidence": {"type": "string", "enum": list(WORDS)},
             "evidence": {"type": "array", "items": {"type": "string"}},
         }
     )
-
-
-_JSON_TYPES = {
-    DataType.INTEGER: "integer",
-    DataType.NUMBER: "number",
-    DataType.BOOLEAN: "boolean",
-}
-
-
-def describe_value(column: ColumnSpec) -> dict[str, Any]:
-    """The JSON schema of a value of `column`, or of `null`."""
-    rules = column.rules
-    if rules.data_type is DataType.ENUM and rules.options:
-        return {"type": ["string", "null"], "enum": [*rules.options, None]}
-    if rules.data_type is DataType.LOCATION:
-        place = _build_object({"lat": {"type": "number"}, "lon": {"type": "number"}})
-        return {"anyOf": [place, {"type": "null"}]}
-    if rules.data_type is DataType.JSON:
-        return {"type": ["string", "null"], "description": "the JSON value, written as a string"}
-    return {"type": [_JSON_TYPES.get(rules.data_type, "string"), "null"]}
 
 
 _ANSWER_TOKENS = {DataType.TEXT: 600, DataType.JSON: 1_500, DataType.URL: 200}

@@ -19,7 +19,6 @@ from gridmill.operations.enrichment.asking import (
 from gridmill.operations.enrichment.frames import FrameBook
 from gridmill.operations.enrichment.learning import LearnerFiller
 from gridmill.operations.enrichment.local import LocalFiller
-from gridmill.operations.enrichment.outcomes import fail_cell, skip_cell
 from gridmill.operations.errors import PriceUnknown
 from gridmill.operations.model import (
     Batch,
@@ -29,6 +28,7 @@ from gridmill.operations.model import (
     ColumnSpec,
     Estimate,
 )
+from gridmill.operations.outcomes import fail_cell, skip_cell
 from gridmill.providers.llm.errors import UnknownModel
 from gridmill.providers.llm.gateway import Gateway
 from gridmill.providers.llm.model import LOCAL, ModelRef, Usage, add_costs

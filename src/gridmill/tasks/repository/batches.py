@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
 from gridmill.providers.llm.model import Usage
 from gridmill.storage.database import Tx
@@ -15,13 +16,27 @@ from gridmill.tasks.model import Counts
 
 @dataclass(frozen=True, slots=True)
 class BatchRange:
-    """A batch to be stored: its range, what it holds, whether the selection lists its cells."""
+    """A batch to be stored: its range, what it holds, whether the selection lists its cells.
+
+    With `items` it makes `rows` rows of them (JSON, as planning wrote it), and its range is empty.
+    """
 
     first_row: int
     last_row: int
     rows: int
     cells: int
     listed: bool
+    items: Sequence[Any] | None = None
+
+    @property
+    def makes_rows(self) -> bool:
+        """Whether its rows are still to be made."""
+        return self.items is not None
+
+
+def order_rows(items: Sequence[Any], rows: int, columns: int) -> BatchRange:
+    """A batch that makes `rows` rows of `items`, with `columns` cells each."""
+    return BatchRange(1, 0, rows, rows * columns, listed=False, items=items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +81,8 @@ async def insert_batches(
 ) -> None:
     """Store a task's batches, numbered from 1, each with its job."""
     statement = (
-        "COPY task_batches (task_id, batch_no, first_row, last_row, rows, cells, listed, job_id) "
-        "FROM STDIN"
+        "COPY task_batches (task_id, batch_no, first_row, last_row, rows, cells, listed, items, "
+        "job_id) FROM STDIN"
     )
     async with tx.cursor() as cursor, cursor.copy(statement) as copy:
         for number, (batch, job_id) in enumerate(zip(batches, job_ids, strict=True), 1):
@@ -80,6 +95,7 @@ async def insert_batches(
                     batch.rows,
                     batch.cells,
                     batch.listed,
+                    None if batch.items is None else Jsonb(batch.items),
                     job_id,
                 )
             )
@@ -91,14 +107,14 @@ async def claim_batch(tx: Tx, task_id: UUID, batch_no: int, token: UUID) -> Clai
         "UPDATE task_batches b SET status = 'running', token = %s, attempts = b.attempts + 1 "
         "FROM tasks t WHERE b.task_id = %s AND b.batch_no = %s AND b.status <> 'done' "
         "AND t.task_id = b.task_id AND t.status = 'processing' "
-        "RETURNING b.first_row, b.last_row, b.rows, b.cells, b.listed, b.attempts, t.requests, "
+        "RETURNING b.first_row, b.last_row, b.rows, b.cells, b.listed, b.items, b.attempts, t.requests, "
         "t.cached_requests, t.prompt_tokens, t.completion_tokens, t.cost_usd",
         [token, task_id, batch_no],
     )
     row = await cursor.fetchone()
     if row is None:
         return None
-    return Claimed(BatchRange(*row[:5]), row[5], Usage(*row[6:]))
+    return Claimed(BatchRange(*row[:6]), row[6], Usage(*row[7:]))
 
 
 async def list_job_ids(tx: Tx, task_id: UUID, *, except_batch: int | None = None) -> list[int]:
@@ -116,7 +132,7 @@ async def list_job_ids(tx: Tx, task_id: UUID, *, except_batch: int | None = None
 async def list_unfinished(tx: Tx, task_id: UUID) -> list[Unfinished]:
     """A task's unfinished batches in order."""
     cursor = await tx.execute(
-        "SELECT batch_no, coalesce(job_id, 0), attempts, first_row, last_row, rows, cells, listed "
+        "SELECT batch_no, coalesce(job_id, 0), attempts, first_row, last_row, rows, cells, listed, items "
         "FROM task_batches WHERE task_id = %s AND status <> 'done' ORDER BY batch_no",
         [task_id],
     )

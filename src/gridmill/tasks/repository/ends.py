@@ -17,6 +17,8 @@ from gridmill.storage.database import Tx
 from gridmill.tasks.model import BatchResult, Task, TaskStatus
 from gridmill.tasks.repository.tasks import COLUMNS, IS_OPEN, to_task
 
+_MESSAGE_CHARACTERS = 2_000
+
 # One statement for the batch and its task: the task's row is taken last of all rows that the
 # transaction writes and held only until its commit, so parallel batches hardly wait for another.
 _SETTLE = sql.SQL(
@@ -24,6 +26,10 @@ _SETTLE = sql.SQL(
     "completed = completed + %(completed)s, failed = failed + %(failed)s, "
     "skipped = CASE WHEN %(stopped)s::text IS NULL THEN skipped + %(skipped)s "
     "ELSE total - completed - failed - %(completed)s - %(failed)s END, "
+    # Rows that cannot be made are no part of the task: its total becomes what exists.
+    "total = total - %(missing)s, rows_created = rows_created + %(made)s, "
+    "message = CASE WHEN strpos(coalesce(message, ''), %(message)s) > 0 THEN message "
+    "ELSE nullif(left(concat_ws(' ', message, nullif(%(message)s, '')), %(characters)s), '') END, "
     "needs_review = needs_review + %(review)s, cells_written = cells_written + %(written)s, "
     "cells_failed = cells_failed + %(cells_failed)s, "
     "cells_skipped = cells_skipped + %(cells_skipped)s, "
@@ -59,6 +65,8 @@ async def settle_batch(
 
     `None` when the task has ended or the batch belongs to another claim: then the caller's
     transaction must write nothing, so roll it back.
+
+    A batch may say the same `message` as another one: it is told once.
     """
     counts, cells, usage = result.counts, result.cells, result.usage
     cursor = await tx.execute(
@@ -80,6 +88,10 @@ async def settle_batch(
             "prompt": usage.prompt_tokens,
             "completion": usage.completion_tokens,
             "cost": usage.cost_usd,
+            "missing": result.rows_missing,
+            "made": result.rows_made,
+            "message": result.message or "",
+            "characters": _MESSAGE_CHARACTERS,
             "stopped": result.stopped_by,
             "error": None
             if result.error is None

@@ -19,8 +19,8 @@ COLUMNS = sql.SQL(
     "task_id, workspace_id, dataset_id, type, operation, status, request, webhook_id, retry_of, "
     "batches_total, batches_done, total, completed, failed, skipped, needs_review, rows_created, "
     "cells_written, cells_failed, cells_skipped, cells_needing_review, requests, cached_requests, "
-    "prompt_tokens, completion_tokens, cost_usd, stopped_by, unreached, error, created_at, "
-    "started_at, completed_at"
+    "prompt_tokens, completion_tokens, cost_usd, stopped_by, unreached, error, message, "
+    "created_at, started_at, completed_at"
 )
 IS_OPEN = sql.SQL("status IN ('queued', 'processing')")
 
@@ -55,13 +55,17 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What planning found: units in all, those settled from the start, batches, rows made."""
+    """What planning found: units in all, those settled from the start, batches, rows made.
+
+    `message` is a word to people.
+    """
 
     total: int
     completed: int
     skipped: int
     batches: int
     rows_created: int
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,7 @@ async def begin_task(tx: Tx, task_id: UUID, begun: Begun, plan: Mapping[str, Any
     """`queued` → `processing` with its plan; false when it is no longer `queued`."""
     cursor = await tx.execute(
         "UPDATE tasks SET status = 'processing', started_at = clock_timestamp(), total = %s, "
-        "completed = %s, skipped = %s, batches_total = %s, rows_created = %s, plan = %s "
+        "completed = %s, skipped = %s, batches_total = %s, rows_created = %s, message = %s, plan = %s "
         "WHERE task_id = %s AND status = 'queued'",
         [
             begun.total,
@@ -194,6 +198,7 @@ async def begin_task(tx: Tx, task_id: UUID, begun: Begun, plan: Mapping[str, Any
             begun.skipped,
             begun.batches,
             begun.rows_created,
+            begun.message,
             Jsonb(plan),
             task_id,
         ],
@@ -312,4 +317,5 @@ def to_task(row: Mapping[str, Any]) -> Task:
         created_at=row["created_at"],
         started_at=row["started_at"],
         completed_at=row["completed_at"],
+        message=row["message"],
     )

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from gridmill.kit.values import DataType
-from gridmill.operations.enrichment.confidence import FLOOR
 from gridmill.operations.enrichment.learners.categories import CategoryLearner
 from gridmill.operations.enrichment.learners.exchange import Learner, Prediction, Row, Table, Target
 from gridmill.operations.enrichment.learners.lookups import LookupLearner, ReferredLearner
@@ -11,6 +10,7 @@ from gridmill.operations.enrichment.learners.meaning import OptionMatcher, choos
 from gridmill.operations.enrichment.learners.numbers import NumberLearner
 from gridmill.operations.enrichment.learners.samples import Samples
 from gridmill.operations.enrichment.learners.verdicts import JudgedLearner
+from gridmill.operations.outcomes import FLOOR
 
 MAX_SAMPLES = 20_000
 _MIN_USEFUL = 0.02

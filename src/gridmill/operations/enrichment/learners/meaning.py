@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD
 from gridmill.operations.enrichment.learners.exchange import Row
 from gridmill.operations.enrichment.learners.samples import Samples, normalise, split_words
+from gridmill.operations.outcomes import DEFAULT_THRESHOLD
 from gridmill.providers.embeddings.service import embedder
 
 TRIAL_TEXTS = 60

@@ -1,10 +1,15 @@
-"""Making the outcome of one cell: failed, skipped, or graded by its confidence."""
+"""Making the outcome of one cell, for every operation: failed, skipped, or graded by its confidence."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gridmill.operations.enrichment.confidence import DEFAULT_THRESHOLD, FLOOR
 from gridmill.operations.model import CellError, CellOutcome, CellStatus, ColumnSpec, RowInput
+
+FLOOR = 0.3
+"""Below this nothing is written; the cell says NOT_CONFIDENT."""
+
+DEFAULT_THRESHOLD = 0.5
+"""More likely right than not. Below this (or the column's own `confidence`) a value is written and marked for review."""
 
 
 def fail_cell(row: RowInput, column: ColumnSpec, error: CellError) -> CellOutcome:
