@@ -18,7 +18,7 @@ from gridmill.bootstrap.models import check_name, make_gateway
 from gridmill.datasets import jobs as dataset_jobs
 from gridmill.datasets import service as datasets
 from gridmill.datasets.exporting import LINK_KIND as EXPORT_LINK
-from gridmill.datasets.model import DatasetLimits, TaskType
+from gridmill.datasets.model import DatasetLimits, DatasetType, TaskType
 from gridmill.datasources import jobs as datasource_jobs
 from gridmill.datasources import service as datasources
 from gridmill.datasources.model import SourceLimits
@@ -36,6 +36,7 @@ from gridmill.kit.processes import ProcessPool
 from gridmill.kit.secrets import SECRETS
 from gridmill.kit.traces import export_traces
 from gridmill.operations.enrichment.service import Enrichment
+from gridmill.operations.map_extraction.service import MapExtraction
 from gridmill.settings import Settings
 from gridmill.storage.database import Database, Tx
 from gridmill.storage.idempotency import PostgresClaims
@@ -208,8 +209,10 @@ async def _open_core(
             memory_bytes=_LEARNER_BYTES,
         )
         stack.push_async_callback(learners.close)
+        maps = MapExtraction(learners)
         operations = Operations(
-            {TaskType.ENRICHMENT: Enrichment(gateway, learners)},
+            {TaskType.ENRICHMENT: Enrichment(gateway, learners), TaskType.MAP: maps},
+            makers={DatasetType.MAP: maps},
             check_model=lambda model: check_name(gateway, model),
             warm_up=lambda: None if gateway is None else gateway.warm_up(),
         )

@@ -110,13 +110,15 @@ async def create_dataset(
 
     Raises:
         ValidationFailed: columns that do not go together.
-        DatasourceNotFound: a source, or a column's knowledge, that is not of the workspace.
+        DatasourceNotFound: a source, a column's knowledge or a map's source that is not of the
+            workspace.
         InsufficientScope: the key is bound to datasets that exist.
     """
     if principal.dataset_ids is not None:
         raise InsufficientScope("This key is bound to certain datasets and makes no new ones.")
     linked = await find_sources(tx, principal, new.source_ids)
     await check_knowledge(tx, principal, new.columns)
+    await _check_map_source(tx, principal, new.config)
     imports = new.type in IMPORTING_TYPES and any(one.may_be_table for one in linked)
     expected = [column.name for one in linked for column in one.columns] if imports else []
     complete = not imports or all(not one.is_pending for one in linked)
@@ -162,6 +164,7 @@ async def update_dataset(
         DatasourceNotFound, DatasetLocked.
     """
     linked = await find_sources(tx, principal, source_ids)
+    await _check_map_source(tx, principal, fields.get("config") or {})
     await lock_for_change(tx, dataset)
     await repository.update_dataset(tx, dataset.dataset_id, fields)
     if linked:
@@ -179,6 +182,13 @@ async def delete_dataset(tx: Tx, engine: Engine, dataset: Dataset) -> None:
     for grid_no in await repository.delete_dataset(tx, dataset.dataset_id):
         await grids.drop_grid(tx, grid_no)
     await engine.enqueue(tx, [Job(CLEAN_JOB, {"datasetId": str(dataset.dataset_id)})])
+
+
+async def _check_map_source(tx: Tx, principal: Principal, config: Mapping[str, Any]) -> None:
+    """A map's `source` may be a data source, which must be of the workspace."""
+    kind, _, source_id = str(config.get("source") or "").partition(":")
+    if kind == "datasource":
+        await find_sources(tx, principal, [source_id])
 
 
 def _count_records(linked: Sequence[LinkedSource]) -> int:

@@ -104,7 +104,8 @@ class Task:
 
     `counts` are in the task's unit; `cells` count cells whatever the unit is. `unreached` is how
     many of the skipped units are what a stop (`stopped_by`) left undone. `message` says why new
-    rows are fewer than were asked for, and what was passed over.
+    rows are fewer than were asked for, and what was passed over; `measured` is what the operation
+    found out about the whole.
     """
 
     task_id: UUID
@@ -130,6 +131,7 @@ class Task:
     started_at: datetime | None
     completed_at: datetime | None
     message: str | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def is_open(self) -> bool:
@@ -200,6 +202,7 @@ class BatchResult:
     rows_made: int = 0
     rows_missing: int = 0
     message: str | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

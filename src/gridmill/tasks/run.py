@@ -29,7 +29,13 @@ from gridmill.providers.llm.errors import ProviderRefused
 from gridmill.providers.llm.model import NOTHING_SPENT, Usage
 from gridmill.storage.database import Database, Tx
 from gridmill.tasks import lifecycle
-from gridmill.tasks.loading import TrainingLoader, load_rows, load_setup, narrow_rows
+from gridmill.tasks.loading import (
+    TrainingLoader,
+    load_rows,
+    load_setup,
+    make_atlas,
+    narrow_rows,
+)
 from gridmill.tasks.making import Made, make_order, number_rows, refuse_order, sum_up, write_made
 from gridmill.tasks.model import (
     INTERNAL_ERROR,
@@ -171,8 +177,12 @@ class BatchRunner:
                 continue
             fill = [column for column in setup.fill if column.column_no in numbers]
             loader = TrainingLoader(self._database, setup, fill)
-            batch = make_batch(setup, part, loader, budget)
-            outcome = await operation.run(replace(batch, load_verdicts=loader.load_verdicts))
+            batch = replace(
+                make_batch(setup, part, loader, budget),
+                load_verdicts=loader.load_verdicts,
+                atlas=make_atlas(self._database, setup),
+            )
+            outcome = await operation.run(batch)
             found = match_outcomes(part, outcome.cells, _internal_error())
             cells += found
             usage += outcome.usage
@@ -186,7 +196,8 @@ class BatchRunner:
         loader = TrainingLoader(self._database, setup, wanted)
         budget = setup.open_budget(claimed.spent)
         maker = self._operations.makers[setup.dataset.type]
-        made = await maker.make(make_order(setup, claimed.batch, loader, budget))
+        order = make_order(setup, claimed.batch, loader, budget)
+        made = await maker.make(replace(order, atlas=make_atlas(self._database, setup)))
         rows, cells = number_rows(setup, made, claimed.batch.rows)
         wanting = [row for row in rows if row.wanted]
         if made.stopped_by is None:

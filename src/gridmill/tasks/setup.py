@@ -118,6 +118,7 @@ def make_batch(
         asked_at=setup.task.created_at,
         model=setup.model,
         budget=budget,
+        config=setup.dataset.config,
     )
 
 

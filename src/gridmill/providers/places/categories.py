@@ -26,10 +26,14 @@ class Preset(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """What a word asked for: any of these sets of tags; `*` stands for any value."""
+    """What a word asked for: any of these sets of tags; `*` stands for any value.
+
+    `names` is what the kind is called in any language, as `fold` writes it.
+    """
 
     word: str
     any_of: tuple[tuple[tuple[str, str], ...], ...]
+    names: frozenset[str] = frozenset()
 
     def fits(self, tags: Mapping[str, str]) -> bool:
         """Whether a place is of this kind; a tag with several values has them apart by `;`."""
@@ -37,6 +41,11 @@ class Category:
             all(key in tags and _has_value(tags[key], value) for key, value in wanted)
             for wanted in self.any_of
         )
+
+    def is_named(self, said: str) -> bool:
+        """Whether a folded text, as of a category column, is the word or one of its names."""
+        wanted = {*_list_stems(fold(self.word)), *self.names}
+        return any(stem in wanted for stem in _list_stems(said))
 
 
 def _has_value(held: str, wanted: str) -> bool:
@@ -122,7 +131,10 @@ def read_category(word: str) -> Category | str:
             return Category(word, (((stem.replace(" ", "_"), "*"),),))
     presets = register.find(word)
     if presets:
-        return Category(word, tuple(tuple(sorted(preset.tags.items())) for preset in presets))
+        names = {fold(name) for preset in presets for name in preset.names.values()}
+        names |= {fold(value) for preset in presets for value in preset.tags.values()}
+        tags = tuple(tuple(sorted(preset.tags.items())) for preset in presets)
+        return Category(word, tags, frozenset(names))
     near = difflib.get_close_matches(fold(word), register.english, n=3, cutoff=0.75)
     known = [register.english[name][0].names["en"] for name in near]
     hint = f" Did you mean {' or '.join(dict.fromkeys(known))}?" if known else ""
