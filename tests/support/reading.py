@@ -34,9 +34,11 @@ class Reading:
         text = spool.read_bytes().decode()
         assert text == "" or text.endswith("\n")
         lines = text.split("\n")[:-1]
-        self.rows = [[_unescape(cell) for cell in line.split("\t")] for line in lines]
-        assert len(self.rows) == parsed.rows
-        assert all(len(row) == len(self.names) for row in self.rows)
+        cells = [[_unescape(cell) for cell in line.split("\t")] for line in lines]
+        assert len(cells) == parsed.rows
+        assert all(len(row) == parsed.width for row in cells)
+        self.rows = [row[: len(self.names)] for row in cells]
+        self.layouts = [row[-1] if parsed.has_layout else None for row in cells]
 
 
 def read(

@@ -10,8 +10,7 @@ from gridmill.operations.model import CellOutcome, CellStatus, MadeRows, NewRow,
 from gridmill.providers.llm.model import Usage
 from gridmill.storage.database import Tx
 from gridmill.tasks.making import dump_items
-from gridmill.tasks.new_rows import Sampled
-from gridmill.tasks.plans import Ground, Plan
+from gridmill.tasks.plans import Ground, Plan, Sampled
 from gridmill.tasks.repository.batches import order_rows
 from gridmill.tasks.selection import list_targets
 

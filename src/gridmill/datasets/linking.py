@@ -31,6 +31,11 @@ class LinkedSource:
         """Whether it is a table whose records can be taken."""
         return self.may_be_table and not self.is_pending and self.failure is None
 
+    @property
+    def is_document(self) -> bool:
+        """Whether it is a document that was read."""
+        return not self.may_be_table and not self.is_pending and self.failure is None
+
 
 async def find_sources(
     tx: Tx, principal: Principal, datasource_ids: Sequence[str]
@@ -56,11 +61,8 @@ async def load_links(tx: Tx, dataset: Dataset) -> list[LinkedSource]:
 
 
 async def _load(tx: Tx, workspace_id: UUID, datasource_ids: Sequence[UUID]) -> list[LinkedSource]:
-    found = [
-        await datasources.find_datasource(tx, workspace_id, datasource_id)
-        for datasource_id in datasource_ids
-    ]
-    return [_to_linked(source) for source in found if source is not None]
+    found = await datasources.find_datasources(tx, workspace_id, datasource_ids)
+    return [_to_linked(source) for source in found]
 
 
 def _to_linked(source: DataSource) -> LinkedSource:

@@ -19,6 +19,7 @@ from gridmill.datasets.columns import (
     reset_task_type,
     update_column,
 )
+from gridmill.datasets.documents import LinkedDocuments, list_documents
 from gridmill.datasets.exporting import create_export, open_export
 from gridmill.datasets.lifecycle import (
     NewDataset,
@@ -56,6 +57,7 @@ from gridmill.datasets.views import DataPage, DataView, read_data
 __all__ = [
     "DataPage",
     "DataView",
+    "LinkedDocuments",
     "NewDataset",
     "add_column",
     "append_rows",
@@ -79,6 +81,7 @@ __all__ = [
     "list_batch_writes",
     "list_columns",
     "list_datasets",
+    "list_documents",
     "list_failed_cells",
     "list_history",
     "lock_for_change",

@@ -7,7 +7,18 @@ from contextlib import contextmanager
 from gridmill.datasources.parsing.model import ParseFailure
 from gridmill.kit.processes import ProcessDied, ProcessTimedOut
 
-_PARSER_ENDS = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS}
+_PARSER_ENDS = {
+    -end
+    for end in (
+        signal.SIGABRT,
+        signal.SIGSEGV,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        # How PDFium ends when it gets no memory.
+        signal.SIGILL,
+        signal.SIGTRAP,
+    )
+}
 """How a library ends a process over a file; SIGKILL comes from outside."""
 
 

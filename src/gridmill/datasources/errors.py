@@ -4,6 +4,11 @@ from uuid import UUID
 
 from gridmill.kit.errors import Conflict, GridmillError, NotFound, Unprocessable
 
+_SUPPORTED = (
+    *("CSV", "TSV", "JSON", "JSONL", "XLSX", "Parquet"),
+    *("PDF", "PNG", "JPEG", "DOCX", "HTML", "Markdown", "XML", "EML", "text"),
+)
+
 
 class DatasourceNotFound(NotFound):
     """404: no such data source in this workspace."""
@@ -35,9 +40,8 @@ class UnsupportedFormat(GridmillError):
 
     def __init__(self, found: str) -> None:
         super().__init__(
-            f"This file is {found}. Supported are CSV, TSV, JSON, JSON Lines, XLSX, "
-            "Parquet and plain text.",
-            details={"supported": ["CSV", "TSV", "JSON", "JSONL", "XLSX", "Parquet", "text"]},
+            f"This file is {found}. Supported are {', '.join(_SUPPORTED)}.",
+            details={"supported": list(_SUPPORTED)},
         )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from gridmill.datasources.parsing.model import Format, ParseOptions
+from gridmill.datasources.parsing.model import DOCUMENTS, Format, ParseOptions
 from gridmill.kit.values import DataType
 
 MAX_FILE_BYTES = 100 * 2**20
@@ -41,7 +41,8 @@ class DataSource:
     """A stored file and, when it was read, the grid of its rows.
 
     `file_size` is in bytes. `row_count`, `columns` and `grid_no` are there once it is completed;
-    `page_count` for documents only.
+    `page_count` for documents only. `has_layout`: behind the grid's columns stands one more that
+    users do not see, the layout of each page.
     """
 
     datasource_id: UUID
@@ -59,11 +60,12 @@ class DataSource:
     uploaded_at: datetime
     processed_at: datetime | None
     row_count: int | None
+    has_layout: bool = False
 
     @property
     def is_document(self) -> bool:
         """Whether its rows are pages of a text rather than records."""
-        return self.content_type is Format.TEXT
+        return self.content_type in DOCUMENTS
 
 
 @dataclass(frozen=True, slots=True)

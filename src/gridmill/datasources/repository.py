@@ -21,7 +21,7 @@ from gridmill.storage.database import Tx
 _SELECT = sql.SQL(
     "SELECT s.datasource_id, s.workspace_id, s.file_name, s.content_type, s.file_size, s.file_id, "
     "s.options, s.status, s.error, s.grid_no, s.columns, s.page_count, s.uploaded_at, "
-    "s.processed_at, g.row_count FROM datasources s LEFT JOIN grids g ON g.grid_no = s.grid_no "
+    "s.processed_at, g.row_count, g.next_physical - 1 FROM datasources s LEFT JOIN grids g ON g.grid_no = s.grid_no "
 )
 
 
@@ -50,6 +50,7 @@ def _to_source(row: Sequence[Any]) -> DataSource:
         uploaded_at=row[12],
         processed_at=row[13],
         row_count=row[14],
+        has_layout=(row[15] or 0) > len(columns),
     )
 
 
@@ -88,6 +89,21 @@ async def find_source(tx: Tx, workspace_id: UUID, datasource_id: UUID) -> DataSo
     )
     row = await cursor.fetchone()
     return None if row is None else _to_source(row)
+
+
+async def find_sources(
+    tx: Tx, workspace_id: UUID, datasource_ids: Sequence[UUID]
+) -> list[DataSource]:
+    """The sources of the workspace, in the order of the ids."""
+    cursor = await tx.execute(
+        _SELECT
+        + sql.SQL(
+            "JOIN unnest(%s::uuid[]) WITH ORDINALITY AS w (id, n) ON w.id = s.datasource_id "
+            "WHERE s.workspace_id = %s ORDER BY w.n"
+        ),
+        (list(datasource_ids), workspace_id),
+    )
+    return [_to_source(row) for row in await cursor.fetchall()]
 
 
 async def find_unprocessed(
@@ -229,3 +245,73 @@ async def sum_bytes(tx: Tx, workspace_id: UUID) -> int:
     )
     row = await cursor.fetchone()
     return 0 if row is None else int(row[0])
+
+
+async def has_passages(tx: Tx, datasource_id: UUID) -> bool:
+    """Whether the source was cut into passages."""
+    cursor = await tx.execute(
+        "SELECT 1 FROM datasource_passages WHERE datasource_id = %s LIMIT 1", (datasource_id,)
+    )
+    return await cursor.fetchone() is not None
+
+
+async def insert_passages(
+    tx: Tx, datasource_id: UUID, passages: Sequence[tuple[int, int, str]]
+) -> None:
+    """Store passages as (page, start, text); those that are there already stay."""
+    await tx.execute(
+        "INSERT INTO datasource_passages (datasource_id, page, start, text) "
+        "SELECT %s, p.* FROM unnest(%s::bigint[], %s::int[], %s::text[]) p ON CONFLICT DO NOTHING",
+        (
+            datasource_id,
+            [page for page, _, _ in passages],
+            [start for _, start, _ in passages],
+            [text for _, _, text in passages],
+        ),
+    )
+
+
+# Of a question's words the rarest decide, and there are few of them: a word that every passage has
+# would bring them all and say nothing. A lexeme with a quote in it would have to be escaped as a
+# query; there is hardly one, and it is left out.
+_SEARCH = r"""
+    WITH asked AS (
+        SELECT DISTINCT ('''' || lexeme || '''')::tsquery AS test
+          FROM unnest(to_tsvector('pg_catalog.simple', %(question)s::text)
+                      || to_tsvector('pg_catalog.english', %(question)s::text))
+         WHERE lexeme !~ '[''\\]'
+    ), size AS (
+        SELECT count(*)::float8 AS passages FROM datasource_passages
+         WHERE datasource_id = ANY(%(sources)s)
+    ), weighed AS (
+        SELECT test, ln((passages + 1) / (hits + 0.5)) AS weight
+          FROM size, (SELECT test, (SELECT count(*) FROM datasource_passages p
+                                     WHERE p.words @@ test AND p.datasource_id = ANY(%(sources)s))
+                             AS hits FROM asked) counted
+         WHERE hits > 0 ORDER BY hits LIMIT %(words)s
+    )
+    SELECT p.datasource_id, s.file_name, p.page, p.start, p.text, sum(w.weight)::float8 AS score
+      FROM weighed w JOIN datasource_passages p
+           ON p.words @@ w.test AND p.datasource_id = ANY(%(sources)s)
+      JOIN datasources s ON s.datasource_id = p.datasource_id AND s.workspace_id = %(workspace)s
+     GROUP BY p.datasource_id, s.file_name, p.page, p.start, p.text
+     ORDER BY score DESC, p.datasource_id, p.page, p.start LIMIT %(limit)s
+"""
+_WORDS = 24
+
+
+async def search_passages(
+    tx: Tx, workspace_id: UUID, datasource_ids: Sequence[UUID], question: str, limit: int
+) -> list[tuple[UUID, str, int, int, str, float]]:
+    """Passages by how rare the words are that they share with the question, best first."""
+    cursor = await tx.execute(
+        _SEARCH,
+        {
+            "question": question,
+            "sources": list(datasource_ids),
+            "workspace": workspace_id,
+            "words": _WORDS,
+            "limit": limit,
+        },
+    )
+    return [(r[0], r[1], r[2], r[3], r[4], r[5]) for r in await cursor.fetchall()]

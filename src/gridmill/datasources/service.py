@@ -12,6 +12,7 @@ from uuid import UUID
 from gridmill.auth import service as auth
 from gridmill.auth.model import Link, Principal
 from gridmill.datasources import repository
+from gridmill.datasources.documents import load_document
 from gridmill.datasources.errors import (
     DatasourceInUse,
     DatasourceNotFound,
@@ -30,6 +31,7 @@ from gridmill.datasources.model import (
 from gridmill.datasources.overrides import read_options
 from gridmill.datasources.parsing.model import Format, Parsed, ParseOptions
 from gridmill.datasources.parsing.sniff import HEAD_BYTES, Sniffed, sniff_format
+from gridmill.datasources.passages import FoundPassage, prepare_passages, search_passages
 from gridmill.datasources.upload import ReceivedFile, Upload, UploadForm, receive_upload
 from gridmill.engine.port import Engine, Job
 from gridmill.kit.clock import now
@@ -46,6 +48,7 @@ from gridmill.webhooks import service as webhooks
 
 __all__ = [
     "LINK_KIND",
+    "FoundPassage",
     "ReceivedFile",
     "Upload",
     "UploadForm",
@@ -55,14 +58,18 @@ __all__ = [
     "delete_datasource",
     "fail_datasource",
     "find_datasource",
+    "find_datasources",
     "get_datasource",
     "list_datasources",
     "list_linked_datasets",
+    "load_document",
     "open_download",
+    "prepare_passages",
     "read_options",
     "read_page",
     "read_positions",
     "receive_upload",
+    "search_passages",
     "sign_download",
 ]
 
@@ -168,8 +175,8 @@ async def complete_datasource(
     """
     if await repository.find_unprocessed(tx, datasource_id, for_update=True) is None:
         return False
-    grid_no = await grids.create_grid(tx, len(parsed.columns))
-    await grids.copy_text(tx, grid_no, len(parsed.columns), chunks)
+    grid_no = await grids.create_grid(tx, parsed.width)
+    await grids.copy_text(tx, grid_no, parsed.width, chunks)
     columns = [SourceColumn(column.name, column.data_type) for column in parsed.columns]
     await repository.complete_source(tx, datasource_id, grid_no, columns, parsed.pages)
     await _tell(tx, engine, datasource_id)
@@ -249,6 +256,13 @@ async def read_positions(
     box = await grids.measure_box(tx, source.grid_no, columns)
     found = [(row.row_no, row.values) for row in rows[:limit]]
     return Positioned(found, box, is_cut=len(rows) > limit)
+
+
+async def find_datasources(
+    tx: Tx, workspace_id: UUID, datasource_ids: Sequence[UUID]
+) -> list[DataSource]:
+    """Sources of the workspace in the order of the ids, those that are not there left out."""
+    return await repository.find_sources(tx, workspace_id, datasource_ids)
 
 
 async def list_linked_datasets(

@@ -53,6 +53,23 @@ def cut(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def describe_column(column: ColumnSpec, key: str) -> dict[str, object]:
+    """What a prompt says of a column whose reply stands under `key`: all that people said of it."""
+    rules = column.rules
+    facts: dict[str, object] = {"key": key, "name": column.name, "type": rules.data_type.value}
+    optional: dict[str, object] = {
+        "instruction": column.prompt,
+        "description": column.description,
+        "options": list(rules.options),
+        "unit": column.unit,
+        "pattern": rules.pattern,
+        "minimum": rules.minimum,
+        "maximum": rules.maximum,
+        "examples": [{"input": given, "output": wanted} for given, wanted in column.examples],
+    }
+    return facts | {name: value for name, value in optional.items() if value not in (None, [])}
+
+
 def build_object(properties: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON schema of an object that holds just these `properties`, all of them."""
     return {

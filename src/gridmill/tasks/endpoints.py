@@ -17,6 +17,7 @@ from gridmill.tasks.errors import (
     TaskNotCancellable,
     TaskNotFound,
 )
+from gridmill.tasks.library import Librarian
 from gridmill.tasks.model import Operations, Task, TaskLimits
 from gridmill.tasks.schemas import (
     BulkCreate,
@@ -142,7 +143,8 @@ async def estimate_task(call: CallDep, dataset_id: str) -> Response:
                 row_count=body.row_count,
                 terms=_terms_of(body),
             )
-    found = await estimate.estimate_sample(operations, sample)
+    library = Librarian(database).open(principal.workspace_id)
+    found = await estimate.estimate_sample(operations, sample, library)
     return reply(
         {
             "cells": found.cells,

@@ -12,11 +12,11 @@ from gridmill.datasets import service as datasets
 from gridmill.datasets.model import Column, Dataset
 from gridmill.kit.clock import now
 from gridmill.kit.ids import encode_row, new_uuid7
-from gridmill.operations.model import Estimate, ExampleRow, RowInput
+from gridmill.operations.model import Estimate, ExampleRow, Library, RowInput
 from gridmill.providers.llm.model import Usage, add_costs
 from gridmill.storage.database import Tx
 from gridmill.tasks import service
-from gridmill.tasks.loading import narrow_rows
+from gridmill.tasks.loading import READING_TYPES, find_records, narrow_rows
 from gridmill.tasks.model import Counts, Operations, Task, TaskKind, TaskStatus
 from gridmill.tasks.new_rows import find_planner
 from gridmill.tasks.planning import MAX_EXAMPLES
@@ -117,16 +117,19 @@ async def sample_new_rows(
     return Sample(cells, found.rows, setup, inputs)
 
 
-async def estimate_sample(operations: Operations, sample: Sample) -> TaskEstimate:
+async def estimate_sample(operations: Operations, sample: Sample, library: Library) -> TaskEstimate:
     """Measure a sample's prompts and scale them to the whole task."""
     sampled = sum(len(row.wanted) for row in sample.inputs)
     total = Estimate(0, 0, 0, 0.0)
     for task_type, numbers in sample.setup.group_targets().items():
         operation = operations.by_task_type.get(task_type)
         part = narrow_rows(sample.inputs, numbers)
+        if task_type in READING_TYPES:
+            part = [row for row in part if row.origin is not None]
         if operation is None or not part:
             continue
-        total = _add(total, await operation.estimate(make_batch(sample.setup, part, _no_rows)))
+        batch = replace(make_batch(sample.setup, part, _no_rows), library=library)
+        total = _add(total, await operation.estimate(batch))
     factor = sample.cells / sampled if sampled else 0.0
     return TaskEstimate(
         cells=sample.cells,
@@ -211,7 +214,8 @@ async def _sample_rows(tx: Tx, setup: Setup, selection: Selection, plan: Plan) -
             empty_in=setup.fill if setup.only_empty else None,
         )
         found += _to_inputs(setup, {row.row_no: row.values for row in rows}, listing)[:each]
-    return found
+    records = await find_records(tx, setup, [row.row_no for row in found])
+    return [replace(row, origin=records.get(row.row_no)) for row in found]
 
 
 def _to_inputs(

@@ -6,17 +6,8 @@ from uuid import UUID
 
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import Column, Row, TaskType
-from gridmill.datasources import service as datasources
-from gridmill.datasources.locating import Box
 from gridmill.kit.ids import encode_row
-from gridmill.operations.model import (
-    Atlas,
-    ExampleRow,
-    RecordRef,
-    RowInput,
-    SourceRecords,
-    Verdict,
-)
+from gridmill.operations.model import ExampleRow, RecordRef, RowInput, Verdict
 from gridmill.storage.database import Database, Tx
 from gridmill.tasks.plans import pick_wanted
 from gridmill.tasks.repository import batches as batch_rows
@@ -26,11 +17,6 @@ from gridmill.tasks.setup import Setup, make_setup, to_examples, to_verdicts
 
 TRAINING_ROWS = 5_000
 VERDICTS = 2_000
-ATLAS_ROWS = 200_000
-SOURCE_RECORDS = 200_000
-"""Rows of a dataset of places, and records of a table, that are looked at together."""
-
-_PAGE_ROWS = 5_000
 READING_TYPES = frozenset({TaskType.EXTRACTION})
 """Columns whose operation reads what the row was made of."""
 
@@ -69,7 +55,7 @@ async def load_rows(tx: Tx, setup: Setup, batch: BatchRange) -> list[RowInput]:
             empty_in=setup.fill if setup.only_empty else None,
         )
     names = {column.column_no: column.name for column in columns}
-    records = await _find_records(tx, setup, [row.row_no for row in rows])
+    records = await find_records(tx, setup, [row.row_no for row in rows])
     found: list[RowInput] = []
     for row in rows:
         wanted = pick_wanted(
@@ -95,7 +81,7 @@ def list_features(row: Row) -> tuple[str, ...]:
     return tuple(dict.fromkeys(feature for feature in found if feature))
 
 
-async def _find_records(tx: Tx, setup: Setup, row_nos: Sequence[int]) -> dict[int, RecordRef]:
+async def find_records(tx: Tx, setup: Setup, row_nos: Sequence[int]) -> dict[int, RecordRef]:
     """What the rows were made of, where an operation asks for it."""
     if not any(column.task_type in READING_TYPES for column in setup.fill):
         return {}
@@ -113,42 +99,6 @@ def narrow_rows(rows: Sequence[RowInput], numbers: frozenset[int]) -> list[RowIn
         elif wanted:
             found.append(replace(row, wanted=wanted))
     return found
-
-
-def make_atlas(database: Database, setup: Setup) -> Atlas:
-    """What a dataset of places holds, and its tables; each read in transactions of its own."""
-    workspace_id, dataset = setup.task.workspace_id, setup.dataset
-    names = {column.column_no: column.name for column in setup.columns}
-
-    async def load_rows() -> list[RowInput]:
-        found: list[RowInput] = []
-        first = 1
-        while len(found) < ATLAS_ROWS:
-            async with database.transaction(read_only=True, workspace_id=workspace_id) as tx:
-                rows = await datasets.read_rows(
-                    tx, dataset, setup.columns, first=first, limit=_PAGE_ROWS
-                )
-            for row in rows:
-                values = {names[number]: value for number, value in row.values.items()}
-                row_id = encode_row(dataset.key, row.row_no)
-                found.append(RowInput(row.row_no, row_id, values, (), None, list_features(row)))
-            if len(rows) < _PAGE_ROWS:
-                break
-            first = rows[-1].row_no + 1
-        return found
-
-    async def load_records(datasource_id: UUID, boxes: Sequence[Box]) -> SourceRecords | None:
-        async with database.transaction(read_only=True, workspace_id=workspace_id) as tx:
-            source = await datasources.find_datasource(tx, workspace_id, datasource_id)
-            if source is None:
-                return None
-            found = await datasources.read_positions(tx, source, boxes, SOURCE_RECORDS)
-        if found is None:
-            return None
-        columns = [column.name for column in source.columns]
-        return SourceRecords(source.file_name, columns, found.rows, found.box, found.is_cut)
-
-    return Atlas(load_rows, load_records)
 
 
 class TrainingLoader:

@@ -71,7 +71,7 @@ def make_order(
     batch: BatchRange,
     load_training: Callable[[], Awaitable[Sequence[ExampleRow]]],
     budget: Budget | None,
-    library: Library | None = None,
+    library: Library,
 ) -> Order:
     """A batch as its maker takes it."""
     return Order(

@@ -11,6 +11,11 @@ from gridmill.kit.clock import to_wire
 from gridmill.operations.model import CellError, CellOutcome, CellStatus, RowInput
 
 _MESSAGE_CHARACTERS = 2_000
+NO_DOCUMENT = CellError(
+    "NO_DOCUMENT",
+    "This row was not made from a document, so there is nothing to extract from: fill the cell "
+    "yourself, or change the column's taskType.",
+)
 
 
 def refuse_cells(rows: Iterable[RowInput], error: CellError) -> list[CellOutcome]:

@@ -7,6 +7,7 @@ from typing import Any
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import Column, Dataset, DatasetLimits
 from gridmill.kit.values import is_empty
+from gridmill.operations.model import RecordRef
 from gridmill.storage.database import Tx
 from gridmill.tasks.model import Operations, Task, TaskKind
 from gridmill.tasks.repository.batches import BatchRange
@@ -56,6 +57,18 @@ class Ground:
         """Rows of a batch that fills these columns."""
         model: str | None = self.task.request.get("model")
         return choose_batch_rows(self.operations, self.columns, targets, model)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What a task would make: how many rows, and of some of them what is known before they are made.
+
+    `values` by column number, `records` what each of these rows is made of, if of a record.
+    """
+
+    rows: int
+    values: Sequence[Mapping[int, str | None]]
+    records: Sequence[RecordRef | None]
 
 
 def choose_batch_rows(

@@ -29,11 +29,13 @@ from gridmill.providers.llm.errors import ProviderRefused
 from gridmill.providers.llm.model import NOTHING_SPENT, Usage
 from gridmill.storage.database import Database, Tx
 from gridmill.tasks import lifecycle
+from gridmill.tasks.atlas import make_atlas
+from gridmill.tasks.library import Librarian
 from gridmill.tasks.loading import (
+    READING_TYPES,
     TrainingLoader,
     load_rows,
     load_setup,
-    make_atlas,
     narrow_rows,
 )
 from gridmill.tasks.making import Made, make_order, number_rows, refuse_order, sum_up, write_made
@@ -49,6 +51,7 @@ from gridmill.tasks.model import (
     count_outcome,
 )
 from gridmill.tasks.outcomes import (
+    NO_DOCUMENT,
     match_outcomes,
     refuse_cells,
     skip_cells,
@@ -94,6 +97,7 @@ class BatchRunner:
         self._engine = engine
         self._operations = operations
         self._limits = limits
+        self._librarian = Librarian(database)
         # While a task runs nothing of its dataset's structure can change, so what its batches
         # share is read once a worker and not once a batch.
         self._setups: OrderedDict[UUID, Setup] = OrderedDict()
@@ -175,11 +179,17 @@ class BatchRunner:
             if operation is None:
                 cells += refuse_cells(part, _unavailable(task_type))
                 continue
+            if task_type in READING_TYPES:
+                cells += refuse_cells([row for row in part if row.origin is None], NO_DOCUMENT)
+                part = [row for row in part if row.origin is not None]
+                if not part:
+                    continue
             fill = [column for column in setup.fill if column.column_no in numbers]
             loader = TrainingLoader(self._database, setup, fill)
             batch = replace(
                 make_batch(setup, part, loader, budget),
                 load_verdicts=loader.load_verdicts,
+                library=self._librarian.open(setup.task.workspace_id),
                 atlas=make_atlas(self._database, setup),
             )
             outcome = await operation.run(batch)
@@ -196,7 +206,8 @@ class BatchRunner:
         loader = TrainingLoader(self._database, setup, wanted)
         budget = setup.open_budget(claimed.spent)
         maker = self._operations.makers[setup.dataset.type]
-        order = make_order(setup, claimed.batch, loader, budget)
+        library = self._librarian.open(setup.task.workspace_id)
+        order = make_order(setup, claimed.batch, loader, budget, library)
         made = await maker.make(replace(order, atlas=make_atlas(self._database, setup)))
         rows, cells = number_rows(setup, made, claimed.batch.rows)
         wanting = [row for row in rows if row.wanted]

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gridmill.datasources.parsing.model import Format
-from gridmill.datasources.parsing.text import PAGE_CHARACTERS
+from gridmill.providers.documents.breaking import PAGE_CHARACTERS
 from tests.support.reading import fail, read
 
 

@@ -97,22 +97,15 @@ def _zip(part: str) -> bytes:
 @pytest.mark.parametrize(
     ("raw", "named"),
     [
-        (b"%PDF-1.7\n...", "PDF"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "old Microsoft Office"),
         (
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le"),
             "encrypted Office file",
         ),
-        (_zip("word/document.xml"), "DOCX"),
         (_zip("readme"), "ZIP"),
-        (b"\x89PNG\r\n\x1a\n\x00", "PNG"),
-        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "JPEG"),
-        (b"<!DOCTYPE html><html></html>", "HTML"),
-        (b"  <!-- x --><HTML>", "HTML"),
+        (_zip("ppt/presentation.xml"), "PPTX"),
+        (b"GIF89a", "GIF"),
         (b'<?xml version="1.0"?><kml xmlns="x"/>', "KML"),
-        (b'<?xml version="1.0"?><osm/>', "XML"),
-        (b"<note><to>x</to></note>", "XML"),
-        (b"From: a@example.com\nSubject: hi\n\nbody", "EML"),
         (b"SQLite format 3\x00" + b"\0" * 80, "GeoPackage"),
         (b"fgb\x03fgb\x00", "FlatGeobuf"),
         (b"\x00\x00\x00\x0d\n\tOSMHeader", "OSM PBF"),
@@ -149,4 +142,38 @@ def test_no_content_makes_the_judgement_slow(piece: str) -> None:
 def test_workbooks_and_parquet_are_known_whatever_their_name() -> None:
     assert _sniff(_zip("xl/workbook.xml"), "data.csv", "text/csv").format is Format.XLSX
     assert _sniff(b"PAR1\x15\x00", "data.csv", "text/csv").format is Format.PARQUET
-    assert _sniff(_zip("word/document.xml"), "book.xlsx").unsupported == "DOCX"
+    assert _sniff(_zip("word/document.xml"), "book.xlsx").format is Format.DOCX
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"%PDF-1.7\n...", Format.PDF),
+        (b"junk before\n%PDF-1.4\n1 0 obj\nendobj\n", Format.PDF),
+        (b"A PDF begins with %PDF-1.7.\nThat is all.\n", Format.TEXT),
+        (b"<h1>Part of a page</h1><p>x", Format.HTML),
+        (b'<?xml version="1.0"?><p>x</p>', Format.XML),
+        (_zip("word/document.xml"), Format.DOCX),
+        (b"\x89PNG\r\n\x1a\n\x00", Format.PNG),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF", Format.JPEG),
+        (b"<!DOCTYPE html><html></html>", Format.HTML),
+        (b"  <!-- x --><HTML>", Format.HTML),
+        (b'<?xml version="1.0"?>\n<!DOCTYPE html><html/>', Format.HTML),
+        (b'<?xml version="1.0"?><osm/>', Format.XML),
+        (b"<note><to>x</to></note>", Format.XML),
+        ("<?xml version='1.0'?><x/>".encode("utf-16"), Format.XML),
+        (b"From: a@example.com\nSubject: hi\n\nbody", Format.MAIL),
+    ],
+)
+def test_documents_are_known_by_their_content(raw: bytes, expected: Format) -> None:
+    for name in ("data", "data.docx", "data.pdf"):
+        assert _sniff(raw, name).format is expected
+
+
+def test_markdown_is_a_text_that_is_named_so() -> None:
+    table = b"| a | b |\n|---|---|\n| 1 | 2 |\n"
+    assert _sniff(table, "x.md").format is Format.MARKDOWN
+    assert _sniff(b"<p>x</p>", "README.MARKDOWN").format is Format.MARKDOWN
+    assert _sniff(b"# x", "x", "text/markdown").format is Format.MARKDOWN
+    assert _sniff(table, "x.md", options=ParseOptions(delimiter="|")).format is Format.CSV
+    assert _sniff(b"%PDF-1.7", "x.md").format is Format.PDF

@@ -92,6 +92,22 @@ async def find_records(tx: Tx, dataset_id: UUID, row_nos: Sequence[int]) -> dict
     return {row[0]: SourceRecord(row[1], int(row[2])) for row in await cursor.fetchall()}
 
 
+async def list_taken(tx: Tx, dataset_id: UUID) -> list[tuple[UUID, int, int]]:
+    """Records that rows were made of: source, first and last record of each range.
+
+    Rows that were deleted count, those of a task that was reverted do not.
+    """
+    cursor = await tx.execute(
+        "SELECT o.datasource_id, o.first_record, "
+        "o.first_record + o.last_row - o.first_row FROM dataset_row_origins o "
+        "LEFT JOIN tasks t ON o.kind = 'task' AND t.task_id = o.writer_id "
+        "WHERE o.dataset_id = %s AND o.datasource_id IS NOT NULL AND o.first_record IS NOT NULL "
+        "AND t.reverted_at IS NULL",
+        [dataset_id],
+    )
+    return [(row[0], int(row[1]), int(row[2])) for row in await cursor.fetchall()]
+
+
 async def list_task_ranges(tx: Tx, dataset_id: UUID, task_id: UUID) -> list[tuple[int, int]]:
     """The ranges of rows that a task made."""
     cursor = await tx.execute(

@@ -5,19 +5,37 @@ from dataclasses import replace
 from pathlib import Path
 
 from gridmill.datasources.parsing.csv import parse_delimited
+from gridmill.datasources.parsing.documents import parse_document
 from gridmill.datasources.parsing.encodings import find_encoding, locate_fault
 from gridmill.datasources.parsing.json import parse_json_document
 from gridmill.datasources.parsing.jsonl import parse_jsonl
-from gridmill.datasources.parsing.model import Format, Parsed, ParseFailure, ParseOptions, Preview
+from gridmill.datasources.parsing.model import (
+    DOCUMENTS,
+    Format,
+    Parsed,
+    ParseFailure,
+    ParseOptions,
+    Preview,
+)
+from gridmill.datasources.parsing.sniff import HEAD_BYTES
 from gridmill.datasources.parsing.spool import read_rows
 from gridmill.datasources.parsing.text import parse_text
 
 SAMPLE_ROWS = 1_000
 """Rows that a preview reads, of each sheet of a workbook."""
 
+PREVIEW_PAGES = 3
+"""Pages of a document that a preview reads: each may be a scan."""
+
 PREVIEW_ROWS = 20
 PREVIEW_CHARACTERS = 1_000
 """What a preview shows: its rows, and of a cell its first characters."""
+
+_LINED = frozenset(Format) - DOCUMENTS | {Format.TEXT}
+"""Formats of which a thousand rows take no time."""
+
+_SELF_DESCRIBED = DOCUMENTS - {Format.TEXT, Format.MARKDOWN, Format.HTML}
+"""Documents that say themselves how their text is encoded."""
 
 
 def preview_file(path: str, spool_path: str, content_type: str, options: ParseOptions) -> Preview:
@@ -25,9 +43,12 @@ def preview_file(path: str, spool_path: str, content_type: str, options: ParseOp
 
     Raises `ParseFailure` for what is wrong with the file as far as it was read.
     """
-    parsed = parse_file(path, spool_path, content_type, options, most=SAMPLE_ROWS)
+    most = SAMPLE_ROWS if Format(content_type) in _LINED else PREVIEW_PAGES
+    parsed = parse_file(path, spool_path, content_type, options, most=most)
+    width = len(parsed.columns)
     rows = tuple(
-        tuple(_cut(cell) for cell in row) for row in read_rows(Path(spool_path), PREVIEW_ROWS)
+        tuple(_cut(cell) for cell in row[:width])
+        for row in read_rows(Path(spool_path), PREVIEW_ROWS)
     )
     return Preview(parsed.columns, rows, parsed.dialect)
 
@@ -53,9 +74,9 @@ def parse_file(
     """
     source, spool = Path(path), Path(spool_path)
     content = Format(content_type)
-    if content in {Format.XLSX, Format.PARQUET}:
+    if content in {Format.XLSX, Format.PARQUET} or content in _SELF_DESCRIBED:
         return _parse_binary(source, spool, content, options, most)
-    encoding = find_encoding(source, options.encoding)
+    encoding = _find_encoding(source, content, options)
     try:
         parsed = _parse(source, spool, content, encoding, options, most=most)
         return replace(parsed, dialect=replace(parsed.dialect, encoding=_name(encoding)))
@@ -68,6 +89,17 @@ def parse_file(
         ) from None
 
 
+def _find_encoding(source: Path, content: Format, options: ParseOptions) -> str:
+    if content is Format.HTML and options.encoding is None:
+        from gridmill.providers.documents.html import find_charset
+
+        with source.open("rb") as file:
+            declared = find_charset(file.read(HEAD_BYTES))
+        if declared is not None and locate_fault(source, declared) is None:
+            return declared
+    return find_encoding(source, options.encoding)
+
+
 def _name(encoding: str) -> str:
     """An encoding as an uploader may say it."""
     return codecs.lookup(encoding).name.removesuffix("-sig")
@@ -77,13 +109,18 @@ def _parse_binary(
     source: Path, spool: Path, content: Format, options: ParseOptions, most: int | None
 ) -> Parsed:
     # Imported here: their libraries take time and memory that the other formats need not spend.
-    from gridmill.datasources.parsing.parquet import parse_parquet
-    from gridmill.datasources.parsing.workbook import parse_workbook
-
     try:
-        if content is Format.XLSX:
-            return parse_workbook(source, spool, options, most)
-        return parse_parquet(source, spool, most)
+        match content:
+            case Format.XLSX:
+                from gridmill.datasources.parsing.workbook import parse_workbook
+
+                return parse_workbook(source, spool, options, most)
+            case Format.PARQUET:
+                from gridmill.datasources.parsing.parquet import parse_parquet
+
+                return parse_parquet(source, spool, most)
+            case _:
+                return parse_document(source, spool, content, options.encoding or "utf-8", most)
     except MemoryError:
         raise ParseFailure("The file needs more memory to be read than is allowed.") from None
 
@@ -107,5 +144,7 @@ def _parse(
             return parse_jsonl(source, spool, encoding, most)
         case Format.TEXT:
             return parse_text(source, spool, encoding, most)
-        case Format.XLSX | Format.PARQUET:
+        case Format.HTML | Format.MARKDOWN:
+            return parse_document(source, spool, content, encoding, most)
+        case _:
             return _parse_binary(source, spool, content, options, most)

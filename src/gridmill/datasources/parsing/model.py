@@ -28,6 +28,30 @@ class Format(StrEnum):
     TEXT = "text/plain"
     XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     PARQUET = "application/vnd.apache.parquet"
+    PDF = "application/pdf"
+    PNG = "image/png"
+    JPEG = "image/jpeg"
+    DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+    HTML = "text/html"
+    MARKDOWN = "text/markdown"
+    XML = "application/xml"
+    MAIL = "message/rfc822"
+
+
+DOCUMENTS = frozenset(
+    {
+        Format.TEXT,
+        Format.PDF,
+        Format.PNG,
+        Format.JPEG,
+        Format.DOCX,
+        Format.HTML,
+        Format.MARKDOWN,
+        Format.XML,
+        Format.MAIL,
+    }
+)
+"""Formats whose rows are pages of a text rather than records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +89,21 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A file that was read: its rows are in the spool (see `spool`)."""
+    """A file that was read: its rows are in the spool (see `spool`).
+
+    `has_layout`: behind the columns stands one more that users do not see, the `layout` of each page.
+    """
 
     columns: tuple[ParsedColumn, ...]
     rows: int
     pages: int | None = None
     dialect: Dialect = field(default=Dialect())
+    has_layout: bool = False
+
+    @property
+    def width(self) -> int:
+        """Cells of a row in the spool."""
+        return len(self.columns) + self.has_layout
 
 
 @dataclass(frozen=True, slots=True)

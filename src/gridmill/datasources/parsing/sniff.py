@@ -15,9 +15,6 @@ HEAD_BYTES = 1 << 18
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"%PDF-", "PDF"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"\xff\xd8\xff", "JPEG"),
     (b"GIF8", "GIF"),
     (b"II*\x00", "TIFF"),
     (b"MM\x00*", "TIFF"),
@@ -36,8 +33,27 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"ARROW1", "Arrow"),
     (b"Obj\x01", "Avro"),
 )
-_ZIP_PARTS = ((b"xl/", "XLSX"), (b"word/", "DOCX"), (b"ppt/", "PPTX"), (b"doc.kml", "KMZ"))
+_READ_BINARIES: tuple[tuple[bytes, Format], ...] = (
+    (b"PAR1", Format.PARQUET),
+    (b"\x89PNG\r\n\x1a\n", Format.PNG),
+    (b"\xff\xd8\xff", Format.JPEG),
+)
+_PDF_WITHIN = 1024
+"""Bytes that may stand before a PDF's first line, as its readers have always allowed."""
+
+_ZIP_PARTS: tuple[tuple[bytes, Format | str], ...] = (
+    (b"xl/", Format.XLSX),
+    (b"word/", Format.DOCX),
+    (b"ppt/", "PPTX"),
+    (b"doc.kml", "KMZ"),
+)
 _HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_HTML_PART = re.compile(
+    r"<(?:h[1-6]|p|div|span|table|ul|ol|dl|br|hr|meta|style|script|center|font|article|section)"
+    r"(?:\s[^<>]*)?/?>",
+    re.IGNORECASE,
+)
+_DECLARATION = re.compile(r"\s*<\?xml\b[^>]{0,200}\?>", re.IGNORECASE)
 _MARKUP = re.compile(r"\s*<(?:\?xml\b|!doctype\b|[a-z_][\w:.-]*(?:\s[^<>]*)?/?>)", re.IGNORECASE)
 _MAIL_HEADER = re.compile(
     r"(?:from|to|subject|date|received|return-path|delivered-to|message-id|mime-version|"
@@ -49,6 +65,7 @@ _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _MARKUP_HEAD = 1 << 14
 _TABLE_NAMES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _TABLE_TYPES = {"text/csv": ",", "text/tab-separated-values": "\t"}
+_MARKDOWN_NAMES = frozenset({".md", ".markdown", ".mdown", ".mkd"})
 _LINES_NAMES = frozenset({".jsonl", ".ndjson"})
 _LINES_TYPES = frozenset({"application/x-ndjson", "application/jsonl", "application/x-jsonlines"})
 
@@ -70,20 +87,17 @@ def sniff_format(
     `file_name` and `declared_type` (the part's Content-Type) only tell a table from a text where
     both readings make sense, as with a list of one column.
     """
-    if head.startswith(b"PAR1"):
-        return Sniffed(Format.PARQUET)
-    binary = _name_binary(head)
-    if binary == "XLSX":
-        return Sniffed(Format.XLSX)
-    if binary:
-        return Sniffed(None, binary)
+    if binary := _name_binary(head):
+        return _judge(binary)
     text, clean = decode_head(head, options.encoding, whole=whole)
     controls = len(_CONTROL.findall(text))
     if controls > (0.2 if clean else 0.01) * len(text):
         return Sniffed(None, "binary data of an unknown kind")
-    markup = _name_markup(text)
-    if markup:
-        return Sniffed(None, markup)
+    is_marked_down = _suffix(file_name) in _MARKDOWN_NAMES or declared_type == "text/markdown"
+    if is_marked_down and options.delimiter is None and options.header is None:
+        return Sniffed(Format.MARKDOWN)
+    if markup := _name_markup(text):
+        return _judge(markup)
     if options.delimiter is None and _JSON_START.match(text):
         is_named = _suffix(file_name) in _LINES_NAMES or declared_type in _LINES_TYPES
         if _has_json_lines(text, whole=whole) or (
@@ -96,7 +110,16 @@ def sniff_format(
     return _sniff_table(text, file_name, declared_type, options, whole=whole)
 
 
-def _name_binary(head: bytes) -> str:
+def _judge(found: Format | str) -> Sniffed:
+    return Sniffed(found) if isinstance(found, Format) else Sniffed(None, found)
+
+
+def _name_binary(head: bytes) -> Format | str:
+    for signature, known in _READ_BINARIES:
+        if head.startswith(signature):
+            return known
+    if head.startswith(b"%PDF-") or (b"%PDF-" in head[:_PDF_WITHIN] and b"endobj" in head):
+        return Format.PDF
     if head.startswith(_COMPOUND) and _ENCRYPTED in head:
         return "an encrypted Office file: save it without a password"
     for signature, name in _SIGNATURES:
@@ -104,7 +127,7 @@ def _name_binary(head: bytes) -> str:
             return name
     if head.startswith(b"PK\x03\x04"):
         found = [(head.find(part), name) for part, name in _ZIP_PARTS if part in head]
-        return min(found)[1] if found else "a ZIP archive"
+        return min(found, key=lambda pair: pair[0])[1] if found else "a ZIP archive"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "WebP"
     if head[4:15] == b"\n\tOSMHeader":
@@ -125,20 +148,23 @@ def _skip_comments(text: str) -> int:
         at = end + 3
 
 
-def _name_markup(text: str) -> str:
+def _name_markup(text: str) -> Format | str:
     text = text[:_MARKUP_HEAD]
-    if _HTML.match(text, _skip_comments(text)):
-        return "HTML"
+    declared = _DECLARATION.match(text)
+    shown = text[declared.end() :] if declared else text
+    start = _skip_comments(shown)
+    if _HTML.match(shown, start) or (declared is None and _HTML_PART.match(shown, start)):
+        return Format.HTML
     if _MARKUP.match(text):
         start = text[:4096].lower()
-        return "KML" if "<kml" in start else "XML"
+        return "KML" if "<kml" in start else Format.XML
     lines = text[:4096].splitlines()
     block = lines[: next((n for n, line in enumerate(lines) if not line.strip()), len(lines))]
     named = [
         match[0].split(":")[0].lower() for line in block if (match := _MAIL_HEADER.match(line))
     ]
     if block and _MAIL_HEADER.match(block[0]) and {"from", "subject"} <= set(named):
-        return "EML (mail)"
+        return Format.MAIL
     return ""
 
 

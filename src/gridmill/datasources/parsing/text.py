@@ -8,16 +8,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
+from gridmill.datasources.parsing.documents import COLUMNS
 from gridmill.datasources.parsing.encodings import open_text
-from gridmill.datasources.parsing.model import Parsed, ParsedColumn, ParseFailure
+from gridmill.datasources.parsing.model import Parsed, ParseFailure
 from gridmill.datasources.parsing.spool import Spool
-from gridmill.kit.values import DataType
-
-PAGE_CHARACTERS = 4_000
-"""The most characters of a page: about a printed one."""
+from gridmill.providers.documents.breaking import split_long
+from gridmill.providers.documents.layout import dump_layout
+from gridmill.providers.documents.model import Page
+from gridmill.providers.documents.service import find_records
 
 _READ = 1 << 16
-_BREAKS = ("\n\n", "\n", " ")
 
 
 def parse_text(path: Path, spool_path: Path, encoding: str, most: int | None = None) -> Parsed:
@@ -25,21 +25,23 @@ def parse_text(path: Path, spool_path: Path, encoding: str, most: int | None = N
 
     `most` ends the reading after so many pages.
     """
-    with open_text(path, encoding, newline="") as file, Spool(spool_path, 2) as spool:
+    with open_text(path, encoding, newline="") as file, Spool(spool_path, 3) as spool:
         blank = True
         line = 1
+        listed = 0
         for number, page in enumerate(islice(split_pages(file), most), 1):
             if "\0" in page:
                 line += page.partition("\0")[0].count("\n")
                 raise ParseFailure(f"Line {line} holds a NUL character (a zero byte).")
             line += page.count("\n")
             blank = blank and not page.strip()
-            spool.write_cells([(str(number), page)])
+            records = find_records(Page(number, page), listed + 1)
+            listed += len(records)
+            spool.write_cells([(str(number), page, dump_layout(Page(number, page), records))])
         if blank and spool.rows != most:
             raise ParseFailure("The file holds no text: it is blank.")
         spool.close()
-        columns = (ParsedColumn("page", DataType.INTEGER), ParsedColumn("text", DataType.TEXT))
-        return Parsed(columns, spool.rows, pages=spool.rows)
+        return Parsed(COLUMNS, spool.rows, pages=spool.rows, has_layout=True)
 
 
 def split_pages(file: TextIO) -> Iterator[str]:
@@ -50,25 +52,10 @@ def split_pages(file: TextIO) -> Iterator[str]:
         rest += piece
         *ended, rest = rest.split("\f")
         for section in ended:
-            yield from _split_long(section)
+            yield from split_long(section)
         fed = fed or bool(ended)
         if len(rest) > _READ:
-            *ready, rest = _split_long(rest)
+            *ready, rest = split_long(rest)
             yield from ready
     if rest or not fed:
-        yield from _split_long(rest)
-
-
-def _split_long(section: str) -> Iterator[str]:
-    """A section in pages, each ending after a paragraph, a line or a word where it can."""
-    start = 0
-    while len(section) - start > PAGE_CHARACTERS:
-        end = start + PAGE_CHARACTERS
-        for separator in _BREAKS:
-            found = section.rfind(separator, start + PAGE_CHARACTERS // 2, end)
-            if found >= 0:
-                end = found + len(separator)
-                break
-        yield section[start:end]
-        start = end
-    yield section[start:]
+        yield from split_long(rest)

@@ -1,0 +1,113 @@
+"""How often a finding like this one was right: the measured table behind a cell's confidence.
+
+`COUNTS` were taken by `benchmarks.extraction --fit` on every second document of the sets that
+`docs/extraction.md` names; the other half judged them. A way of finding with few answers leans on
+its method's share, that on the share of all (`_WEIGHT` answers' worth each).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gridmill.operations.extraction.model import Found, Method
+
+CONTESTED_MARGIN = 0.08
+"""Under so much difference of strength two values are equally likely to be meant."""
+
+UNGROUNDED = 0.4
+"""The most that a value may have which stands nowhere in the document: people have to look."""
+
+CEILING = 0.97
+_WEIGHT = 3.0
+_LEVELS = ((0.45, "weak"), (0.7, "fair"))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of a finding: how it was found, how well it fits, whether another contends.
+
+    `agreement` is of the model and the heuristics: `agrees`, `differs` or `alone`.
+    """
+
+    method: Method
+    level: str
+    contested: bool
+    agreement: str = "alone"
+    grounded: bool = True
+    local: bool = True
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """The names of its row in the table: the coarse one and the fine one."""
+        if self.method is Method.MODEL:
+            coarse = "model" if self.grounded else "model ungrounded"
+            return coarse, f"{coarse} {self.agreement}"
+        contest = "contested" if self.contested else "clear"
+        return self.method.value, f"{self.method.value} {self.level} {contest}"
+
+
+def weigh(found: Found) -> Evidence:
+    """The evidence of what the heuristics found."""
+    strength = found.best.strength
+    level = next((name for limit, name in _LEVELS if strength < limit), "strong")
+    return Evidence(found.best.method, level, found.margin < CONTESTED_MARGIN)
+
+
+def judge(evidence: Evidence, counts: "Mapping[str, tuple[int, int]] | None" = None) -> float:
+    """The confidence (0-1), to three decimals; `counts` are answers and right ones by key.
+
+    A model other than the local one was not measured: its figures are a prior.
+    """
+    if evidence.method is Method.MODEL and not evidence.local:
+        share = PRIORS[evidence.agreement]
+    else:
+        share = _estimate(evidence, COUNTS if counts is None else counts)
+    most = CEILING if evidence.grounded else UNGROUNDED
+    return round(min(share, most), 3)
+
+
+def _estimate(evidence: Evidence, counts: Mapping[str, tuple[int, int]]) -> float:
+    share = 0.5
+    for key in ("all", *evidence.keys):
+        answers, right = counts.get(key, (0, 0))
+        share = (right + _WEIGHT * share) / (answers + _WEIGHT)
+    return share
+
+
+def is_calibrated(evidence: Evidence) -> bool:
+    """Whether the figure was measured on enough answers to be taken as it is."""
+    if evidence.method is Method.MODEL and not evidence.local:
+        return False
+    return COUNTS.get(evidence.keys[1], (0, 0))[0] >= 10
+
+
+PRIORS: Mapping[str, float] = {"agrees": 0.95, "alone": 0.8, "differs": 0.6}
+"""Of a grounded answer of a model that nobody measured, by its agreement with the heuristics."""
+
+COUNTS: Mapping[str, tuple[int, int]] = {
+    "all": (170, 137),
+    "label": (40, 37),
+    "label fair clear": (8, 7),
+    "label fair contested": (1, 1),
+    "label strong clear": (27, 25),
+    "label strong contested": (4, 4),
+    "layout": (38, 34),
+    "layout fair clear": (12, 12),
+    "layout fair contested": (2, 1),
+    "layout weak clear": (20, 17),
+    "layout weak contested": (4, 4),
+    "nearby": (32, 26),
+    "nearby fair clear": (5, 5),
+    "nearby fair contested": (1, 1),
+    "nearby weak clear": (20, 16),
+    "nearby weak contested": (6, 4),
+    "phrase": (58, 39),
+    "phrase fair clear": (16, 9),
+    "phrase fair contested": (13, 5),
+    "phrase strong clear": (18, 16),
+    "phrase strong contested": (9, 9),
+    "phrase weak contested": (2, 0),
+    "section": (2, 1),
+    "section strong clear": (1, 1),
+    "section strong contested": (1, 0),
+}
+"""Answers and right ones on the fitting half, by the keys of `Evidence`."""
