@@ -38,6 +38,7 @@ from gridmill.kit.traces import export_traces
 from gridmill.operations.enrichment.service import Enrichment
 from gridmill.operations.extraction.service import Extraction
 from gridmill.operations.generation.service import Generation
+from gridmill.operations.map_extraction.service import MapExtraction
 from gridmill.settings import Settings
 from gridmill.storage.database import Database, Tx
 from gridmill.storage.idempotency import PostgresClaims
@@ -212,16 +213,19 @@ async def _open_core(
         stack.push_async_callback(learners.close)
         extraction = Extraction(gateway, learners)
         generation = Generation(gateway, learners)
+        maps = MapExtraction(learners)
         operations = Operations(
             {
                 TaskType.ENRICHMENT: Enrichment(gateway, learners),
                 TaskType.EXTRACTION: extraction,
                 TaskType.GENERATION: generation,
+                TaskType.MAP: maps,
             },
             makers={
                 DatasetType.ENRICHMENT: generation,
                 DatasetType.EXTRACTION: extraction,
                 DatasetType.GENERATION: generation,
+                DatasetType.MAP: maps,
             },
             measure_rows=generation.measure,
             check_model=lambda model: check_name(gateway, model),

@@ -20,6 +20,7 @@ import orjson
 from gridmill.auth import service as auth
 from gridmill.auth.model import Link
 from gridmill.datasets.errors import DatasetNotFound, RowLimitExceeded
+from gridmill.datasets.geojson import check_columns, stream_geojson
 from gridmill.datasets.model import Column, Dataset, Row
 from gridmill.datasets.repository import datasets as repository
 from gridmill.datasets.repository import exports
@@ -46,6 +47,7 @@ _PLAIN_NUMBER = re.compile(grids.PLAIN_NUMBER)
 _CONTENT_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "jsonl": "application/x-ndjson",
+    "geojson": "application/geo+json",
     "parquet": "application/vnd.apache.parquet",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
@@ -80,12 +82,15 @@ async def create_export(
     Raises:
         InvalidSelection, InvalidFilter.
         RowLimitExceeded: more rows than a sheet holds.
+        ValidationFailed: GeoJSON of columns that do not say where a row is.
     """
     if file_format == "xlsx" and filter_text is None and dataset.row_count > XLSX_ROWS:
         raise RowLimitExceeded(too_many_for_xlsx())
     columns = await repository.list_columns(tx, dataset.dataset_id)
     chosen = choose_columns(dataset, columns, column_ids)
     compile_where(columns, filter_text)
+    if file_format == "geojson":
+        check_columns(chosen)
     spec = ExportSpec(
         file_format,
         None if column_ids is None else tuple(column.column_no for column in chosen),
@@ -134,6 +139,8 @@ def _write_file(
         head = _write_csv([[escape_formula(column.name) for column in chosen]])
         return _stream_plain_csv(database, dataset, chosen, filter_text=spec.filter, head=head)
     pages = _read_pages(database, dataset, chosen, spec)
+    if spec.format == "geojson":
+        return stream_geojson(pages, dataset.key, chosen, with_metadata=spec.include_metadata)
     if spec.format in _MAKERS:
         make, names = _MAKERS[spec.format], _name_extras(chosen, spec)
         return stream_file(

@@ -110,7 +110,8 @@ async def create_dataset(
 
     Raises:
         ValidationFailed: columns that do not go together.
-        DatasourceNotFound: a source, a column's knowledge or `rowsFrom` that is not of the workspace.
+        DatasourceNotFound: a source, a column's knowledge, `rowsFrom` or a map's source that is not
+            of the workspace.
         InsufficientScope: the key is bound to datasets that exist.
     """
     if principal.dataset_ids is not None:
@@ -118,6 +119,7 @@ async def create_dataset(
     linked = await find_sources(tx, principal, new.source_ids)
     await check_knowledge(tx, principal, new.columns)
     await check_rows_from(tx, principal, new.config)
+    await _check_map_source(tx, principal, new.config)
     imports = new.type in IMPORTING_TYPES and any(one.may_be_table for one in linked)
     expected = [column.name for one in linked for column in one.columns] if imports else []
     complete = not imports or all(not one.is_pending for one in linked)
@@ -165,6 +167,7 @@ async def update_dataset(
     """
     linked = await find_sources(tx, principal, source_ids)
     await check_rows_from(tx, principal, fields.get("config", {}))
+    await _check_map_source(tx, principal, fields.get("config") or {})
     await lock_for_change(tx, dataset)
     await repository.update_dataset(tx, dataset.dataset_id, fields)
     if linked:
@@ -182,6 +185,13 @@ async def delete_dataset(tx: Tx, engine: Engine, dataset: Dataset) -> None:
     for grid_no in await repository.delete_dataset(tx, dataset.dataset_id):
         await grids.drop_grid(tx, grid_no)
     await engine.enqueue(tx, [Job(CLEAN_JOB, {"datasetId": str(dataset.dataset_id)})])
+
+
+async def _check_map_source(tx: Tx, principal: Principal, config: Mapping[str, Any]) -> None:
+    """A map's `source` may be a data source, which must be of the workspace."""
+    kind, _, source_id = str(config.get("source") or "").partition(":")
+    if kind == "datasource":
+        await find_sources(tx, principal, [source_id])
 
 
 def _count_records(linked: Sequence[LinkedSource]) -> int:

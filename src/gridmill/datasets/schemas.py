@@ -1,5 +1,6 @@
 """Wire shapes of datasets and columns."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
@@ -264,7 +265,7 @@ class GenerationConfig(WireModel):
 
 
 class MapConfig(WireModel):
-    """Where and what places are looked for. Names are checked here, shapes when the map is used."""
+    """Where and what places are looked for; `check_map` checks what the words mean."""
 
     boundary: dict[str, Json] | None = None
     categories: list[Json] | None = None
@@ -303,6 +304,18 @@ def check_config(dataset_type: DatasetType, config: Mapping[str, Any] | None) ->
             each["loc"] = ("config", *each["loc"])
         raise to_validation_failed(found) from None
     return checked.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+
+
+async def check_map(config: Mapping[str, Any]) -> None:
+    """Check where and what places a map's checked config asks for, beside the event loop.
+
+    Raises:
+        ValidationFailed: naming the place of the fault.
+    """
+    # Imported here: an API process without maps does without shapely's and numpy's memory.
+    from gridmill.providers.places.query import read_query
+
+    await asyncio.to_thread(read_query, config)
 
 
 class DatasetListQuery(ListQuery):
@@ -361,17 +374,10 @@ class RowsDelete(WireModel):
 
 
 class ExportCreate(WireModel):
-    """What to export; `geojson` comes with maps."""
+    """What to export."""
 
     format: Literal["csv", "jsonl", "parquet", "xlsx", "geojson"]
     column_ids: NamedIds | None = None
     filter: str | None = Field(default=None, description="At most 10,000 characters")
     include_metadata: bool = False
     expires_in: int = Field(default=3600, ge=1, le=86_400, description="Seconds")
-
-    @field_validator("format")
-    @classmethod
-    def _check_format(cls, name: str) -> str:
-        if name == "geojson":
-            raise ValueError("Export to geojson is not supported yet.")
-        return name

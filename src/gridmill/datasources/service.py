@@ -19,6 +19,7 @@ from gridmill.datasources.errors import (
     MalformedFile,
     UnsupportedFormat,
 )
+from gridmill.datasources.locating import Box, Positioned, find_position_columns
 from gridmill.datasources.model import (
     DataSource,
     LinkedDataset,
@@ -66,6 +67,7 @@ __all__ = [
     "prepare_passages",
     "read_options",
     "read_page",
+    "read_positions",
     "receive_upload",
     "search_passages",
     "sign_download",
@@ -235,6 +237,25 @@ async def get_datasource(tx: Tx, principal: Principal, datasource_id: str) -> Da
 async def find_datasource(tx: Tx, workspace_id: UUID, datasource_id: UUID) -> DataSource | None:
     """A source of the workspace, for rooms that hold its id."""
     return await repository.find_source(tx, workspace_id, datasource_id)
+
+
+async def read_positions(
+    tx: Tx, source: DataSource, boxes: Sequence[Box], limit: int
+) -> Positioned | None:
+    """Up to `limit` records of a source inside boxes, of all the Earth with none.
+
+    `None` when it is not read or has no columns named latitude and longitude.
+    """
+    columns = find_position_columns(source)
+    if source.grid_no is None or columns is None:
+        return None
+    physicals = range(1, len(source.columns) + 1)
+    rows = await grids.read_in_boxes(
+        tx, source.grid_no, physicals, columns, boxes=boxes, limit=limit + 1
+    )
+    box = await grids.measure_box(tx, source.grid_no, columns)
+    found = [(row.row_no, row.values) for row in rows[:limit]]
+    return Positioned(found, box, is_cut=len(rows) > limit)
 
 
 async def find_datasources(

@@ -26,8 +26,8 @@ class CellStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-NOT_TRIED_CODES = frozenset({"MODEL_REQUIRED", "NOT_CONFIDENT"})
-"""Cell errors that count as skipped: nothing failed, the value is just not known."""
+NOT_TRIED_CODES = frozenset({"MODEL_REQUIRED", "NOT_CONFIDENT", "GONE"})
+"""Cell errors that count as skipped: nothing failed, the value is just not known (or no longer)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ class RecordRef:
 class RowInput:
     """A row to work on: `values` by column name, `wanted` the numbers of the columns to fill.
 
-    `origin` is the record that the row was made from, if it was made from one.
+    `origin` is the record that the row was made from, if it was made from one; `feature_ids` are
+    the places on a map that its cells say they come from.
     """
 
     row_no: int
@@ -71,6 +72,7 @@ class RowInput:
     values: Mapping[str, str | None]
     wanted: tuple[int, ...]
     origin: RecordRef | None = None
+    feature_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,36 @@ class Library:
     search: Callable[[Sequence[str], str, int], Awaitable[Sequence[Passage]]]
 
 
+@dataclass(frozen=True, slots=True)
+class SourceRecords:
+    """Records of a table that have a position: (record, counted from 1, and values by `columns`).
+
+    `box` (west, south, east, north) holds the positions of all of the table's records, whichever
+    were asked for; `None`: there are none. `is_cut`: more records lie where they were asked for.
+    """
+
+    file_name: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[int, Sequence[str | None]]]
+    box: tuple[float, float, float, float] | None
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Atlas:
+    """What a dataset of places holds, and tables that places may come from.
+
+    `load_rows` brings the dataset's rows (bounded), wanting nothing. `load_records` brings the
+    records of a data source inside boxes, of all the Earth with none; `None` when it is gone, is
+    not read or has no columns of numbers named latitude and longitude.
+    """
+
+    load_rows: Callable[[], Awaitable[Sequence[RowInput]]]
+    load_records: Callable[
+        [UUID, Sequence[tuple[float, float, float, float]]], Awaitable[SourceRecords | None]
+    ]
+
+
 async def _bring_no_verdicts() -> Sequence[Verdict]:
     return ()
 
@@ -167,6 +199,7 @@ class Batch:
     load_verdicts: Callable[[], Awaitable[Sequence[Verdict]]] = _bring_no_verdicts
     library: Library | None = None
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    atlas: Atlas | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +272,7 @@ class Order:
     budget: Budget | None = None
     wanted: tuple[int, ...] = ()
     find_taken: FindTaken = find_none_taken
+    atlas: Atlas | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,12 +285,16 @@ class NewRow:
 
 @dataclass(frozen=True, slots=True)
 class MadeRows:
-    """The rows of an `Order`; fewer than it asked for when no more are possible, and then why."""
+    """The rows of an `Order`; fewer than it asked for when no more are possible, and then why.
+
+    `measured` is what the operation found out about the whole task so far, for its results.
+    """
 
     rows: Sequence[NewRow]
     usage: Usage = field(default_factory=Usage)
     stopped_by: str | None = None
     message: str | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 class Maker(Protocol):

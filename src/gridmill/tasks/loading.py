@@ -5,7 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from gridmill.datasets import service as datasets
-from gridmill.datasets.model import Column, TaskType
+from gridmill.datasets.model import Column, Row, TaskType
 from gridmill.kit.ids import encode_row
 from gridmill.operations.model import ExampleRow, RecordRef, RowInput, Verdict
 from gridmill.storage.database import Database, Tx
@@ -64,8 +64,21 @@ async def load_rows(tx: Tx, setup: Setup, batch: BatchRange) -> list[RowInput]:
         if wanted:
             values = {names[number]: value for number, value in row.values.items()}
             row_id = encode_row(dataset.key, row.row_no)
-            found.append(RowInput(row.row_no, row_id, values, wanted, records.get(row.row_no)))
+            origin, features = records.get(row.row_no), list_features(row)
+            found.append(RowInput(row.row_no, row_id, values, wanted, origin, features))
     return found
+
+
+def list_features(row: Row) -> tuple[str, ...]:
+    """The places on a map that a row's cells say they come from."""
+    sources = (
+        source
+        for metadata in row.metadata.values()
+        for source in metadata.get("sources") or ()
+        if source.get("kind") == "map"
+    )
+    found = (source.get("featureId") for source in sources)
+    return tuple(dict.fromkeys(feature for feature in found if feature))
 
 
 async def find_records(tx: Tx, setup: Setup, row_nos: Sequence[int]) -> dict[int, RecordRef]:

@@ -144,6 +144,7 @@ def sum_up(
         rows_made=len(origins),
         rows_missing=0 if outcome.stopped_by else batch.rows - len(origins),
         message=made.message,
+        measured=made.measured,
     )
     return Made(origins, outcome.cells, result)
 

@@ -105,7 +105,8 @@ class Task:
 
     `counts` are in the task's unit; `cells` count cells whatever the unit is. `unreached` is how
     many of the skipped units are what a stop (`stopped_by`) left undone. `message` says why new
-    rows are fewer than were asked for, and what was passed over.
+    rows are fewer than were asked for, and what was passed over; `measured` is what the operation
+    found out about the whole.
     """
 
     task_id: UUID
@@ -131,6 +132,7 @@ class Task:
     started_at: datetime | None
     completed_at: datetime | None
     message: str | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def is_open(self) -> bool:
@@ -201,6 +203,7 @@ class BatchResult:
     rows_made: int = 0
     rows_missing: int = 0
     message: str | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from gridmill.tasks.documents import DocumentsPlanner
 from gridmill.tasks.errors import InvalidTaskForDataset
 from gridmill.tasks.made_up_rows import GeneratingPlanner, GenerationPlanner
 from gridmill.tasks.model import Operations
+from gridmill.tasks.places import PlacesPlanner
 from gridmill.tasks.plans import Ground, Plan, Sampled, plan_selection
 from gridmill.tasks.selection import Selection, list_targets
 
@@ -94,6 +95,7 @@ PLANNERS: dict[DatasetType, Planner] = {
     DatasetType.ENRICHMENT: RecordsPlanner(),
     DatasetType.EXTRACTION: DocumentsPlanner(),
     DatasetType.GENERATION: GenerationPlanner(),
+    DatasetType.MAP: PlacesPlanner(),
 }
 
 

@@ -29,6 +29,7 @@ from gridmill.providers.llm.errors import ProviderRefused
 from gridmill.providers.llm.model import NOTHING_SPENT, Usage
 from gridmill.storage.database import Database, Tx
 from gridmill.tasks import lifecycle
+from gridmill.tasks.atlas import make_atlas
 from gridmill.tasks.following import TakenFinder, make_loader
 from gridmill.tasks.library import Librarian
 from gridmill.tasks.loading import (
@@ -190,6 +191,7 @@ class BatchRunner:
                 make_batch(setup, part, loader, budget),
                 load_verdicts=loader.load_verdicts,
                 library=self._librarian.open(setup.task.workspace_id),
+                atlas=make_atlas(self._database, setup),
             )
             outcome = await operation.run(batch)
             found = match_outcomes(part, outcome.cells, _internal_error())
@@ -207,7 +209,8 @@ class BatchRunner:
         loader = make_loader(self._database, setup, wanted)
         library = self._librarian.open(setup.task.workspace_id)
         order = make_order(setup, claimed.batch, loader, budget, library)
-        made = await maker.make(replace(order, find_taken=TakenFinder(self._database, setup)))
+        taken, atlas = TakenFinder(self._database, setup), make_atlas(self._database, setup)
+        made = await maker.make(replace(order, find_taken=taken, atlas=atlas))
         rows, cells = number_rows(setup, made, claimed.batch.rows)
         wanting = [row for row in rows if row.wanted]
         if made.stopped_by is None:

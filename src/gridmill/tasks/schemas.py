@@ -204,6 +204,13 @@ class ResultsReply(WireModel):
     message: str | None = Field(
         default=None, description="Why there are fewer rows than asked for, or what was passed over"
     )
+    coverage: Literal["full", "partial", "none"] | None = Field(
+        default=None, description="Of maps: how much of the boundary the source knows"
+    )
+    completeness: float | None = Field(
+        default=None,
+        description="Of maps: the estimated share of the places that the dataset holds now",
+    )
 
 
 class UsageReply(WireModel):

@@ -11,6 +11,8 @@ from gridmill.providers.llm.model import Usage
 from gridmill.tasks.model import Task, TaskKind, TaskStatus
 from gridmill.tasks.repository.tasks import UsageDay
 
+_MEASURED = ("coverage", "completeness")
+
 
 def task_to_wire(task: Task) -> dict[str, Any]:
     """The contract's task object."""
@@ -26,6 +28,7 @@ def task_to_wire(task: Task) -> dict[str, Any]:
         results["stoppedBy"] = task.stopped_by
     if task.message is not None:
         results["message"] = task.message
+    results |= {name: task.measured[name] for name in _MEASURED if name in task.measured}
     duration = task.duration
     return {
         "taskId": str(task.task_id),

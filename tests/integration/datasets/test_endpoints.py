@@ -285,7 +285,7 @@ async def test_an_export_carries_metadata_when_asked(client: Client) -> None:
     assert json.loads(found["name (sources)"]) == [{"kind": "model"}]
 
 
-async def test_formats_to_come_and_bad_exports_are_422(client: Client) -> None:
+async def test_bad_exports_are_422(client: Client) -> None:
     dataset_id = await client.imported()
     for body, code in (
         ({"format": "geojson"}, "VALIDATION_ERROR"),

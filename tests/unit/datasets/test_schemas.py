@@ -8,7 +8,6 @@ from gridmill.datasets.schemas import (
     ColumnCreate,
     ColumnPatch,
     DatasetCreate,
-    ExportCreate,
     MetadataBody,
     TaskTypePut,
     check_config,
@@ -143,11 +142,6 @@ def test_a_config_keeps_what_was_said() -> None:
     assert check_config(DatasetType.GENERATION, {"seed": 7}) == {"seed": 7}
     boundary = {"bbox": [1, 2, 3, 4]}
     assert check_config(DatasetType.MAP, {"boundary": boundary}) == {"boundary": boundary}
-
-
-def test_a_format_to_come_says_so() -> None:
-    with pytest.raises(ValidationFailed, match="not supported yet"):
-        validate_json(ExportCreate, dump_json_text({"format": "geojson"}).encode())
 
 
 @pytest.mark.parametrize(

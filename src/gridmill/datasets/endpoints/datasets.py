@@ -1,5 +1,6 @@
 """Datasets: made, listed, read, changed, deleted."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -7,9 +8,15 @@ from starlette.responses import Response
 from gridmill.auth.service import principal_of
 from gridmill.datasets import service
 from gridmill.datasets.errors import DatasetLocked, DatasetNotFound
-from gridmill.datasets.model import Dataset, DatasetLimits
+from gridmill.datasets.model import Dataset, DatasetLimits, DatasetType
 from gridmill.datasets.replies import DatasetReply, DatasetsReply
-from gridmill.datasets.schemas import DatasetCreate, DatasetListQuery, DatasetPatch, check_config
+from gridmill.datasets.schemas import (
+    DatasetCreate,
+    DatasetListQuery,
+    DatasetPatch,
+    check_config,
+    check_map,
+)
 from gridmill.datasets.uploading import UPLOAD_FORM, UPLOAD_SCHEMA, create_from_upload, judge_upload
 from gridmill.datasets.wire import dataset_to_wire, dataset_with_columns
 from gridmill.datasources import service as datasources
@@ -70,6 +77,13 @@ async def _match_dataset(call: Call, tx: Tx, dataset: Dataset) -> Dataset:
     return present
 
 
+async def _check_config(kind: DatasetType, config: Mapping[str, Any] | None) -> dict[str, Any]:
+    checked = check_config(kind, config)
+    if kind is DatasetType.MAP:
+        await check_map(checked)
+    return checked
+
+
 def limits_of(call: Call) -> DatasetLimits:
     """What the operator allows a workspace."""
     found = call.services.registry.get(DatasetLimits)
@@ -95,11 +109,11 @@ async def create_dataset(call: CallDep) -> Response:
     Tables given to an enrichment, generation or blank dataset are imported: short ones at once,
     others soon after (status `processing` until that is done); documents, and tables of the other types, wait for new-rows tasks.
     Declared columns are matched to those of the sources by name; a value that does not fit a
-    declared type fails the import and is named in `error`. In a map's config the names of the
-    keys are checked now, the rest when the map is first used.
+    declared type fails the import and is named in `error`. A map's boundary, categories and source
+    are checked now, and the place of a fault is named.
     """
     body = await call.body(DatasetCreate)
-    config = check_config(body.type, body.config)
+    config = await _check_config(body.type, body.config)
     tx = await call.tx()
     dataset = await service.create_dataset(
         tx,
@@ -216,7 +230,7 @@ async def update_dataset(call: CallDep, dataset_id: str) -> Response:
     if "description" in body.model_fields_set:
         fields["description"] = body.description
     if "config" in body.model_fields_set:
-        fields["config"] = check_config(dataset.type, body.config)
+        fields["config"] = await _check_config(dataset.type, body.config)
     changed = await service.update_dataset(
         tx,
         principal_of(call),

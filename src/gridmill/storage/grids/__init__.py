@@ -13,6 +13,7 @@ from gridmill.storage.grids.copying import copy_between, copy_rows, copy_text, i
 from gridmill.storage.grids.csv_out import FORMULA_STARTS, PLAIN_NUMBER, read_csv
 from gridmill.storage.grids.filtering import compile_filter
 from gridmill.storage.grids.pages import GridPage, Sort, read_page
+from gridmill.storage.grids.positions import measure_box, read_in_boxes
 from gridmill.storage.grids.rows import (
     GridRow,
     delete_range,
@@ -69,7 +70,9 @@ __all__ = [
     "insert_rows",
     "is_empty",
     "mark_write",
+    "measure_box",
     "read_csv",
+    "read_in_boxes",
     "read_page",
     "read_rows",
     "table",

@@ -30,6 +30,8 @@ _SETTLE = sql.SQL(
     "total = total - %(missing)s, rows_created = rows_created + %(made)s, "
     "message = CASE WHEN strpos(coalesce(message, ''), %(message)s) > 0 THEN message "
     "ELSE nullif(left(concat_ws(' ', message, nullif(%(message)s, '')), %(characters)s), '') END, "
+    "measured = CASE WHEN %(measured)s::jsonb IS NULL THEN measured "
+    "ELSE coalesce(measured, '{}'::jsonb) || %(measured)s::jsonb END, "
     "needs_review = needs_review + %(review)s, cells_written = cells_written + %(written)s, "
     "cells_failed = cells_failed + %(cells_failed)s, "
     "cells_skipped = cells_skipped + %(cells_skipped)s, "
@@ -91,6 +93,7 @@ async def settle_batch(
             "missing": result.rows_missing,
             "made": result.rows_made,
             "message": result.message or "",
+            "measured": Jsonb(dict(result.measured)) if result.measured else None,
             "characters": _MESSAGE_CHARACTERS,
             "stopped": result.stopped_by,
             "error": None

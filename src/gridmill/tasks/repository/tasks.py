@@ -19,7 +19,7 @@ COLUMNS = sql.SQL(
     "task_id, workspace_id, dataset_id, type, operation, status, request, webhook_id, retry_of, "
     "batches_total, batches_done, total, completed, failed, skipped, needs_review, rows_created, "
     "cells_written, cells_failed, cells_skipped, cells_needing_review, requests, cached_requests, "
-    "prompt_tokens, completion_tokens, cost_usd, stopped_by, unreached, error, message, "
+    "prompt_tokens, completion_tokens, cost_usd, stopped_by, unreached, error, message, measured, "
     "created_at, started_at, completed_at"
 )
 IS_OPEN = sql.SQL("status IN ('queued', 'processing')")
@@ -333,4 +333,5 @@ def to_task(row: Mapping[str, Any]) -> Task:
         started_at=row["started_at"],
         completed_at=row["completed_at"],
         message=row["message"],
+        measured=row["measured"] or {},
     )
