@@ -177,7 +177,8 @@ def main() -> None:
     parser.add_argument("--alone", nargs=2, type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.alone:
-        print(json.dumps(run_ours(*options.alone, options.rows, SEED)))
+        real, made = options.alone
+        print(json.dumps(run_ours(real, made, options.rows, SEED)))
         return
     data = Path(os.environ.get("GRIDMILL_BENCH_DATA", "../shared/data"))
     with tempfile.TemporaryDirectory(prefix="gridmill-bench-") as name:
