@@ -97,3 +97,70 @@ def test_any_small_table_gives_valid_new_rows_that_do_not_depend_on_who_asks(
     split = count // 3
     parts = [*again.draw(first + split, count - split).rows, *again.draw(first, split).rows]
     assert sorted(parts, key=repr) == sorted(drawn.rows, key=repr)
+
+
+def test_keys_go_on_where_they_ended_and_sums_and_orders_hold() -> None:
+    rows = [
+        (
+            f"INV-{number:04d}",
+            str(number * 7 % 50),
+            str(number * 11 % 30),
+            str(number * 7 % 50 + number * 11 % 30),
+            f"2024-{number % 12 + 1:02d}-01",
+            f"2024-{number % 12 + 1:02d}-{2 + number % 20:02d}",
+        )
+        for number in range(1, 121)
+    ]
+    types = [DataType.TEXT, *[DataType.INTEGER] * 3, *[DataType.DATE] * 2]
+    names = ["invoice", "net", "tax", "gross", "start", "end"]
+    drawn = fit([ColumnShape(n, t) for n, t in zip(names, types, strict=True)], rows, 3).draw(
+        0, 150
+    )
+    assert [row[0] for row in drawn.rows] == [f"INV-{number:04d}" for number in range(121, 271)]
+    for _, net, tax, gross, start, end in drawn.rows:
+        assert int(str(net)) + int(str(tax)) == int(str(gross))
+        assert str(start) <= str(end)
+
+
+def test_what_one_column_says_of_another_stays_true() -> None:
+    lands = {"Oslo": "Norway", "Bergen": "Norway", "Lyon": "France", "Nice": "France"}
+    rows = [(city, lands[city], str(n)) for n in range(100) for city in [list(lands)[n % 4]]]
+    shapes = [
+        ColumnShape("city"),
+        ColumnShape("country"),
+        ColumnShape("visits", DataType.INTEGER, unique=False),
+    ]
+    drawn = fit(shapes, rows, 3).draw(0, 200)
+    assert drawn.rows
+    assert all(lands[str(city)] == country for city, country, _ in drawn.rows)
+
+
+def test_rows_end_with_the_values_of_a_unique_column_and_say_so() -> None:
+    shapes = [ColumnShape("seat", DataType.ENUM, options=("a", "b", "c"), unique=True)]
+    drawn = fit(shapes, [("a",)], 1).draw(0, 10)
+    assert sorted(str(row[0]) for row in drawn.rows) == ["b", "c"]
+    assert drawn.message is not None
+    assert "seat" in drawn.message
+
+
+def test_a_table_whose_every_combination_exists_gives_no_copies() -> None:
+    rows = [("true", "true"), ("true", "false"), ("false", "true"), ("false", "false")] * 5
+    shapes = [ColumnShape(name, DataType.BOOLEAN) for name in "ab"]
+    drawn = fit(shapes, rows, 1).draw(0, 10)
+    assert not drawn.rows
+    assert drawn.message is not None
+
+
+def test_empty_and_constant_columns_stay_what_they_are() -> None:
+    rows = [(None, "same", str(n * n)) for n in range(30)]
+    shapes = [ColumnShape("none"), ColumnShape("one"), ColumnShape("n", DataType.INTEGER)]
+    drawn = fit(shapes, rows, 1).draw(0, 50)
+    assert {row[:2] for row in drawn.rows} == {(None, "same")}
+
+
+def test_a_hundred_thousand_categories_are_drawn_within_bounds() -> None:
+    rows = [(f"c{n % 100_000:x}q", str(n % 13)) for n in range(120_000)]
+    shapes = [ColumnShape("c", DataType.ENUM), ColumnShape("n", DataType.INTEGER)]
+    drawn = fit(shapes, rows, 1).draw(0, 100)
+    assert len(drawn.rows) == 100
+    assert not set(drawn.rows) & set(rows)
