@@ -84,7 +84,12 @@ PRIORS: Mapping[str, float] = {"agrees": 0.95, "alone": 0.8, "differs": 0.6}
 """Of a grounded answer of a model that nobody measured, by its agreement with the heuristics."""
 
 COUNTS: Mapping[str, tuple[int, int]] = {
-    "all": (170, 137),
+    "all": (171, 138),
+    "duration": (18, 4),
+    "duration fair clear": (6, 1),
+    "duration fair contested": (9, 2),
+    "duration strong clear": (1, 1),
+    "duration weak contested": (2, 0),
     "label": (40, 37),
     "label fair clear": (8, 7),
     "label fair contested": (1, 1),
@@ -100,14 +105,19 @@ COUNTS: Mapping[str, tuple[int, int]] = {
     "nearby fair contested": (1, 1),
     "nearby weak clear": (20, 16),
     "nearby weak contested": (6, 4),
-    "phrase": (58, 39),
-    "phrase fair clear": (16, 9),
-    "phrase fair contested": (13, 5),
-    "phrase strong clear": (18, 16),
+    "phrase": (41, 36),
+    "phrase fair clear": (11, 9),
+    "phrase fair contested": (4, 3),
+    "phrase strong clear": (17, 15),
     "phrase strong contested": (9, 9),
-    "phrase weak contested": (2, 0),
     "section": (2, 1),
     "section strong clear": (1, 1),
     "section strong contested": (1, 0),
+    "model": (32, 20),
+    "model agrees": (17, 16),
+    "model alone": (1, 0),
+    "model differs": (14, 4),
+    "model ungrounded": (1, 0),
+    "model ungrounded alone": (1, 0),
 }
 """Answers and right ones on the fitting half, by the keys of `Evidence`."""
