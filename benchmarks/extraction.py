@@ -85,6 +85,11 @@ class Counts:
             self.rows[key][0] += 1
             self.rows[key][1] += right
 
+    def print(self) -> None:
+        """Write the table so far as `confidence.COUNTS` holds it."""
+        for key, (answers, right) in sorted(self.rows.items()):
+            print(f'    "{key}": ({answers}, {right}),', flush=True)
+
 
 def read_evidence(cell: CellOutcome) -> Evidence:
     """The evidence that a cell's factors were made of."""
@@ -186,15 +191,14 @@ async def run_all(options: argparse.Namespace) -> list[Point]:
         )
         for kind in options.kinds:
             total.add(await run_kind(operation, kind, options, counts))
+            if options.fit:
+                counts.print()
         if gateway is not None:
             await gateway.close()
     await processes.close()
     print(total.write("**all**"))
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"child processes: {spent.ru_utime + spent.ru_stime:.1f} CPU-s")
-    if options.fit:
-        for key, (answers, right) in sorted(counts.rows.items()):
-            print(f'    "{key}": ({answers}, {right}),')
     return total.points
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gridmill.operations.extraction.model import Found, Method
+from gridmill.providers.llm.model import LOCAL
 
 CONTESTED_MARGIN = 0.08
 """Under so much difference of strength two values are equally likely to be meant."""
@@ -25,7 +26,8 @@ _LEVELS = ((0.45, "weak"), (0.7, "fair"))
 class Evidence:
     """What is known of a finding: how it was found, how well it fits, whether another contends.
 
-    `agreement` is of the model and the heuristics: `agrees`, `differs` or `alone`.
+    `agreement` is of the model and the heuristics: `agrees`, `differs` or `alone`. `local` says
+    that the model is a small one, `measured` that it is the one behind the table.
     """
 
     method: Method
@@ -34,13 +36,16 @@ class Evidence:
     agreement: str = "alone"
     grounded: bool = True
     local: bool = True
+    measured: bool = True
 
     @property
     def keys(self) -> tuple[str, str]:
         """The names of its row in the table: the coarse one and the fine one."""
         if self.method is Method.MODEL:
-            coarse = "model" if self.grounded else "model ungrounded"
-            return coarse, f"{coarse} {self.agreement}"
+            if not self.grounded:
+                return "model ungrounded", f"model ungrounded {self.agreement}"
+            coarse = "model" if self.agreement == "agrees" else "model unconfirmed"
+            return coarse, f"model {self.agreement}"
         contest = "contested" if self.contested else "clear"
         return self.method.value, f"{self.method.value} {self.level} {contest}"
 
@@ -55,10 +60,12 @@ def weigh(found: Found) -> Evidence:
 def judge(evidence: Evidence, counts: "Mapping[str, tuple[int, int]] | None" = None) -> float:
     """The confidence (0-1), to three decimals; `counts` are answers and right ones by key.
 
-    A model other than the local one was not measured: its figures are a prior.
+    Other models than the one behind the table were not measured: their figures are a prior.
     """
-    if evidence.method is Method.MODEL and not evidence.local:
+    if evidence.method is Method.MODEL and not evidence.measured:
         share = PRIORS[evidence.agreement]
+        if evidence.local and evidence.agreement != "agrees":
+            share = SMALL
     else:
         share = _estimate(evidence, COUNTS if counts is None else counts)
     most = CEILING if evidence.grounded else UNGROUNDED
@@ -73,18 +80,38 @@ def _estimate(evidence: Evidence, counts: Mapping[str, tuple[int, int]]) -> floa
     return share
 
 
+def weigh_model(provider: str, model: str, agreement: str, *, grounded: bool) -> Evidence:
+    """The evidence of what a model said."""
+    local = provider == LOCAL
+    measured = local and model.startswith(MEASURED_MODEL)
+    return Evidence(
+        Method.MODEL, "", False, agreement, grounded=grounded, local=local, measured=measured
+    )
+
+
 def is_calibrated(evidence: Evidence) -> bool:
     """Whether the figure was measured on enough answers to be taken as it is."""
-    if evidence.method is Method.MODEL and not evidence.local:
+    if evidence.method is Method.MODEL and not evidence.measured:
         return False
     return COUNTS.get(evidence.keys[1], (0, 0))[0] >= 10
 
+
+MEASURED_MODEL = "qwen2.5-coder-0.5b"
+"""The local model that the table's rows of models are of, by the beginning of its name."""
+
+SMALL = 0.45
+"""Of another small model's answer that the heuristics do not confirm: for people to look at."""
 
 PRIORS: Mapping[str, float] = {"agrees": 0.95, "alone": 0.8, "differs": 0.6}
 """Of a grounded answer of a model that nobody measured, by its agreement with the heuristics."""
 
 COUNTS: Mapping[str, tuple[int, int]] = {
-    "all": (170, 137),
+    "all": (171, 138),
+    "duration": (18, 4),
+    "duration fair clear": (6, 1),
+    "duration fair contested": (9, 2),
+    "duration strong clear": (1, 1),
+    "duration weak contested": (2, 0),
     "label": (40, 37),
     "label fair clear": (8, 7),
     "label fair contested": (1, 1),
@@ -100,14 +127,20 @@ COUNTS: Mapping[str, tuple[int, int]] = {
     "nearby fair contested": (1, 1),
     "nearby weak clear": (20, 16),
     "nearby weak contested": (6, 4),
-    "phrase": (58, 39),
-    "phrase fair clear": (16, 9),
-    "phrase fair contested": (13, 5),
-    "phrase strong clear": (18, 16),
+    "phrase": (41, 36),
+    "phrase fair clear": (11, 9),
+    "phrase fair contested": (4, 3),
+    "phrase strong clear": (17, 15),
     "phrase strong contested": (9, 9),
-    "phrase weak contested": (2, 0),
     "section": (2, 1),
     "section strong clear": (1, 1),
     "section strong contested": (1, 0),
+    "model": (27, 24),
+    "model agrees": (27, 24),
+    "model unconfirmed": (34, 7),
+    "model alone": (3, 0),
+    "model differs": (31, 7),
+    "model ungrounded": (3, 0),
+    "model ungrounded alone": (3, 0),
 }
 """Answers and right ones on the fitting half, by the keys of `Evidence`."""

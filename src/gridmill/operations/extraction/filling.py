@@ -16,6 +16,7 @@ from gridmill.operations.extraction.prompts import build_frame
 from gridmill.operations.extraction.questions import (
     Question,
     fail_question,
+    finds_alone,
     is_asked,
     make_validator,
 )
@@ -261,7 +262,6 @@ class DocumentFiller:
                 place,
                 question.ref.provider,
                 question.ref.model,
-                question.ref.provider == LOCAL,
             )
             for (question, column, word), place in zip(told, places, strict=True)
         }
@@ -338,7 +338,7 @@ def _judge_row(
                 scope,
                 found.get(number),
                 told.words.get(place),
-                model_there=number in work.refs,
+                model_there=number in work.refs and finds_alone(work.refs[number]),
             )
         cells.append(replace(cell, hidden_text=hidden))
     return cells

@@ -16,7 +16,7 @@ from gridmill.operations.extraction.layout import find_layout
 from gridmill.operations.extraction.model import Finding, Found, Method, Place, Scope, Typed
 from gridmill.operations.extraction.names import list_words
 from gridmill.operations.extraction.numbers import Amount
-from gridmill.operations.extraction.phrases import find_phrases, has_phrases
+from gridmill.operations.extraction.phrases import find_phrases, has_phrases, read_duration
 from gridmill.operations.extraction.records import find_fields
 from gridmill.operations.extraction.typed import (
     Writing,
@@ -36,12 +36,16 @@ _CLEAR_LABEL = 0.75
 _UNTYPED = frozenset([DataType.TEXT, DataType.ENUM, DataType.JSON, DataType.BOOLEAN])
 """Types whose values have no look of their own, or too common a one."""
 
+_WORDED = frozenset([Method.PHRASE, Method.DURATION])
+"""Ways of finding that give the value's own wording, not the text that stands there."""
+
 _MOST_LINE = 160
 _BASE = {
     Method.FIELD: 0.6,
     Method.LABEL: 0.4,
     Method.SECTION: 0.45,
     Method.PHRASE: 0.4,
+    Method.DURATION: 0.4,
     Method.NEARBY: 0.15,
     Method.LAYOUT: 0.1,
 }
@@ -184,7 +188,7 @@ class _Finder:
         """The finding of a typed value that stands at `offset` of a page, unless its column refuses it."""
         method, fit = how
         start, end = offset + found.start, offset + found.end
-        is_text = column.rules.data_type is DataType.TEXT and method is not Method.PHRASE
+        is_text = column.rules.data_type is DataType.TEXT and method not in _WORDED
         value = read_value(column, tidy(page.text[start:end]) if is_text else found.canonical)
         if isinstance(found, Amount) and is_money(column):
             fit += _judge_amount(found)
@@ -206,7 +210,9 @@ class _Finder:
             return
         for number, (page, first, last) in enumerate(self._parts):
             for found, fit in find_phrases(page.text[first:last], column.name):
-                how = (Method.PHRASE, fit - 0.02 * min(5, number))
+                # Of many durations few are the agreement's own: they are weighed apart.
+                method = Method.DURATION if read_duration(found.canonical) else Method.PHRASE
+                how = (method, fit - 0.02 * min(5, number))
                 yield from self._make(column, page, first, found, how)
 
     def _find_nearby(self, column: ColumnSpec) -> Iterator[Finding]:

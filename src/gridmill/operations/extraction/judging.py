@@ -21,13 +21,12 @@ MOST_HIDDEN = 2_000
 
 @dataclass(frozen=True, slots=True)
 class ModelWord:
-    """What a model said of a cell, and where it stands (`None`: nowhere). `local` is the small one."""
+    """What a model said of a cell, and where it stands (`None`: nowhere)."""
 
     said: Said
     place: Place | None
     provider: str
     model: str
-    local: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +82,8 @@ def _hear(word: ModelWord, own: _Opinion | None) -> _Opinion | None:
     if value is None:
         return None
     agreement = "alone" if own is None else "agrees" if same(value, own.value) else "differs"
-    evidence = Evidence(
-        Method.MODEL, "", False, agreement, grounded=word.place is not None, local=word.local
+    evidence = confidence.weigh_model(
+        word.provider, word.model, agreement, grounded=word.place is not None
     )
     sure = confidence.judge(evidence)
     if agreement == "agrees" and own is not None:
@@ -157,8 +156,9 @@ def _list_sources(
 def _leave_empty(row: RowInput, column: ColumnSpec, *, model_there: bool) -> CellOutcome:
     if not model_there and column.rules.data_type in _ONLY_A_MODEL:
         message = (
-            "The document does not name this value in a way that can be found without a model. "
-            "Configure one (GRIDMILL_LLM_MODEL) or install a local one (gridmill models install)."
+            "The document does not name this value in a way that can be found without a model, and "
+            "the smallest local one was measured to be wrong too often. Configure one "
+            "(GRIDMILL_LLM_MODEL)."
         )
         return fail_cell(row, column, CellError("MODEL_REQUIRED", message))
     return fail_cell(row, column, CellError("NOT_CONFIDENT", "The document does not say it."))

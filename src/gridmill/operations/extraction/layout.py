@@ -81,9 +81,10 @@ def _find_largest(page: Page, lines: Sequence[Span]) -> Span | None:
     most = max(heights, default=0.0)
     if most <= 0.0 or most < 1.15 * sorted(heights)[len(heights) // 2]:
         return None
-    first = heights.index(most)
-    last = first
-    while last + 1 < len(lines) and heights[last + 1] > 0.9 * most:
+    first = last = heights.index(most)
+    while first > 0 and heights[first - 1] > 0.8 * most:
+        first -= 1
+    while last + 1 < len(lines) and heights[last + 1] > 0.8 * most:
         last += 1
     return Span(lines[first].start, lines[last].end)
 

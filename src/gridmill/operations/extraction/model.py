@@ -17,6 +17,7 @@ class Method(StrEnum):
     LABEL = "label"
     SECTION = "section"
     PHRASE = "phrase"
+    DURATION = "duration"
     NEARBY = "nearby"
     LAYOUT = "layout"
     MODEL = "model"

@@ -7,7 +7,7 @@ from gridmill.operations.extraction import confidence
 from gridmill.operations.extraction.model import Found, Method
 from gridmill.operations.extraction.replies import find_problems
 from gridmill.operations.model import CellError, CellOutcome, ColumnSpec, RowInput
-from gridmill.operations.outcomes import fail_cell, skip_cell
+from gridmill.operations.outcomes import FLOOR, fail_cell, skip_cell
 from gridmill.providers.llm.errors import BudgetReached, InvalidReply, ModelError
 from gridmill.providers.llm.model import LOCAL, Completion, ModelRef, ModelRequest, Validate
 
@@ -38,10 +38,16 @@ class Question:
     request: ModelRequest
 
 
+def finds_alone(ref: ModelRef) -> bool:
+    """Whether what a model finds where heuristics found nothing is sure enough to be written."""
+    alone = confidence.weigh_model(ref.provider, ref.model, "alone", grounded=True)
+    return confidence.judge(alone) >= FLOOR
+
+
 def is_asked(column: ColumnSpec, found: Found | None, ref: ModelRef) -> bool:
     """Whether a model is asked for a column; none for what a list's own field says."""
     if found is None:
-        return True
+        return finds_alone(ref)
     if found.best.method is Method.FIELD:
         return False
     if ref.provider != LOCAL:

@@ -12,7 +12,7 @@ from gridmill.operations.extraction.names import list_words
 from gridmill.operations.extraction.numbers import find_numbers, uses_comma
 from gridmill.operations.model import ColumnSpec
 
-_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", re.ASCII)
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", re.ASCII)
 _URL = re.compile(r"(?:https?://|www\.)[^\s<>\"'”’)\]]{3,500}", re.IGNORECASE)
 _PHONE = re.compile(r"(?<![\w.,/-])\+?\(?[0-9][0-9 ()./-]{5,24}[0-9](?![\w,/-])", re.ASCII)
 _PLACE = re.compile(
