@@ -17,6 +17,7 @@ from gridmill.datasources.blame import blame_file
 from gridmill.datasources.parsing.files import parse_file
 from gridmill.datasources.parsing.model import (
     CODE_MALFORMED,
+    Format,
     Parsed,
     ParseFailure,
     ParseOptions,
@@ -27,7 +28,10 @@ from gridmill.storage.database import Database
 from gridmill.storage.files import repository as files
 
 CPU_SECONDS = 300.0
-WALL_SECONDS = 1_200.0
+SCAN_CPU_SECONDS = 900.0
+"""Processor time of what may hold scans: 200 pages at some three seconds each, and as much again."""
+
+_WALL_FACTOR = 4.0
 _CHUNK_BYTES = 2**20
 
 ParseRunner = Callable[[str, str, str, ParseOptions], Awaitable[Parsed]]
@@ -40,14 +44,15 @@ def handlers(database: Database, engine: Engine, pool: ProcessPool) -> dict[str,
     async def run_in_child(
         path: str, spool_path: str, content_type: str, options: ParseOptions
     ) -> Parsed:
+        cpu_seconds = _limit_cpu(Format(content_type))
         return await pool.run(
             parse_file,
             path,
             spool_path,
             content_type,
             options,
-            seconds=WALL_SECONDS,
-            cpu_seconds=CPU_SECONDS,
+            seconds=_WALL_FACTOR * cpu_seconds,
+            cpu_seconds=cpu_seconds,
         )
 
     async def give_up(payload: Mapping[str, Any], error: str) -> None:
@@ -88,7 +93,7 @@ async def process_source(
                 return
             await files.copy_file_to(tx, source.file_id, path)
         try:
-            with blame_file(CPU_SECONDS):
+            with blame_file(_limit_cpu(source.content_type)):
                 parsed = await run(str(path), str(spool), source.content_type.value, source.options)
         except ParseFailure as failure:
             async with database.transaction() as tx:
@@ -100,6 +105,11 @@ async def process_source(
             await service.complete_datasource(
                 tx, engine, datasource_id, parsed, _read_chunks(spool)
             )
+
+
+def _limit_cpu(content: Format) -> float:
+    is_scan = content in {Format.PDF, Format.PNG, Format.JPEG}
+    return SCAN_CPU_SECONDS if is_scan else CPU_SECONDS
 
 
 async def _read_chunks(path: Path) -> AsyncGenerator[bytes]:

@@ -37,6 +37,8 @@ _LINED = frozenset(Format) - DOCUMENTS | {Format.TEXT}
 _SELF_DESCRIBED = DOCUMENTS - {Format.TEXT, Format.MARKDOWN, Format.HTML}
 """Documents that say themselves how their text is encoded."""
 
+_TOO_LARGE = "The file needs more memory to be read than is allowed."
+
 
 def preview_file(path: str, spool_path: str, content_type: str, options: ParseOptions) -> Preview:
     """The first rows of `path` as `parse_file` would read them, without reading on.
@@ -84,9 +86,8 @@ def parse_file(
         line = locate_fault(source, encoding) or 1
         raise ParseFailure(f"Line {line} is not {_name(encoding).upper()}.") from None
     except MemoryError:
-        raise ParseFailure(
-            "The file needs more memory to be read than is allowed; JSON Lines or CSV need less."
-        ) from None
+        way_out = "Split it." if content in DOCUMENTS else "JSON Lines or CSV need less."
+        raise ParseFailure(f"{_TOO_LARGE} {way_out}") from None
 
 
 def _find_encoding(source: Path, content: Format, options: ParseOptions) -> str:
@@ -122,7 +123,7 @@ def _parse_binary(
             case _:
                 return parse_document(source, spool, content, options.encoding or "utf-8", most)
     except MemoryError:
-        raise ParseFailure("The file needs more memory to be read than is allowed.") from None
+        raise ParseFailure(_TOO_LARGE) from None
 
 
 def _parse(

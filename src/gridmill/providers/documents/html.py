@@ -8,7 +8,7 @@ from pathlib import Path
 from lxml import etree
 from lxml import html as lxml_html
 
-from gridmill.providers.documents.elements import Element
+from gridmill.providers.documents.elements import Element, check_memory
 from gridmill.providers.documents.errors import UnreadableDocument
 from gridmill.providers.documents.flow import Flow
 from gridmill.providers.documents.model import Page
@@ -97,7 +97,7 @@ def read_html(path: Path, encoding: str) -> Iterator[Page]:
     """The pages of an HTML file.
 
     Raises:
-        UnreadableDocument: it holds no element.
+        UnreadableDocument: it holds no element, or is nested deeper than 2,048 of them.
     """
     raw = path.read_bytes()
     flow = Flow()
@@ -127,7 +127,12 @@ def write_html(flow: Flow, raw: bytes, encoding: str) -> None:
     try:
         root = lxml_html.document_fromstring(text.encode(), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, AssertionError):
+        check_memory(parser.error_log)
         raise UnreadableDocument("The HTML holds no element that can be read.") from None
+    check_memory(parser.error_log)
+    if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):
+        # What lies deeper than 2,048 elements is lost to the parser, and would be to the reader.
+        raise UnreadableDocument("The HTML is nested deeper than can be read; save it simplified.")
     sheets = "\n".join(style.text or "" for style in root.iter("style"))
     _Writer(flow, read_hiding_rules(sheets)).write(root)
 

@@ -1,7 +1,7 @@
 """Tables of a page: by the lines drawn round their cells, or by how their cells align.
 
-The cells between drawn lines are found by pdfplumber's own geometry, given lines that PDFium read:
-its own reading of a page takes some fifty times as long.
+The cells between drawn lines are found by pdfplumber's own geometry, given lines that PDFium read,
+so that pdfplumber need not read the file again.
 """
 
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from gridmill.providers.documents.elements import Element
+from gridmill.providers.documents.elements import Element, check_memory
 from gridmill.providers.documents.errors import UnreadableDocument
 from gridmill.providers.documents.flow import Flow
 from gridmill.providers.documents.model import Page
@@ -44,6 +44,7 @@ def parse_xml(raw: bytes) -> Element:
     try:
         root = etree.fromstring(raw, parser)
     except etree.XMLSyntaxError as error:
+        check_memory(parser.error_log)
         place = f"line {error.lineno}" if error.lineno else "its start"
         raise UnreadableDocument(
             f"The XML is broken at {place}: {str(error.msg or 'it is empty')[:200]}."
