@@ -43,6 +43,8 @@ def test_case_and_marks_around_it_do_not_count(word: str, mark: str, *, upper: b
     assert says_nothing(f"{mark}{word.upper() if upper else word}{mark}")
 
 
-@pytest.mark.parametrize("text", ["Nobody's Child GmbH", "NA", "no", "0", "Nil Desperandum", "Nikta"])
+@pytest.mark.parametrize(
+    "text", ["Nobody's Child GmbH", "NA", "no", "0", "Nil Desperandum", "Nikta"]
+)
 def test_names_and_short_answers_say_something(text: str) -> None:
     assert not says_nothing(text)
