@@ -1,4 +1,3 @@
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from gridmill.kit.pages import PageQuery, encode_cursor
 from gridmill.kit.values import is_empty
 from gridmill.storage import grids
 from gridmill.storage.database import Database, Tx
-from gridmill.storage.grids import GridColumn, GridWrite, Sort, pages
+from gridmill.storage.grids import GridColumn, GridWrite, Sort
 from gridmill.storage.grids.pages import fold_marks
 from gridmill.storage.grids.rows import locate_position
 from gridmill.storage.grids.tables import read_version
@@ -185,38 +184,6 @@ async def test_a_cursor_of_a_view_pages_through_one_state_of_the_data(
     assert seen == [n for n in range(100, 0, -1) if n != 55]
     assert fresh.rows[0].row_no == 101
     assert fresh.pagination.total == 100
-
-
-async def test_a_view_may_lag_behind_writes_for_as_long_as_its_grid_is_large(
-    module_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def first_rows(since: datetime | None) -> list[int]:
-        async with module_database.transaction() as tx:
-            found = await grids.read_page(
-                tx, grid_no, [2], PageQuery(1, 2), sort=Sort(NUMBER), lagging_from=since
-            )
-        return [row.row_no for row in found.rows]
-
-    async def write(value: str) -> None:
-        async with module_database.transaction() as tx:
-            await grids.write_cells(tx, grid_no, [GridWrite(9, 2, value)])
-
-    async with module_database.transaction() as tx:
-        grid_no = await make_grid(tx, [("a", str(i)) for i in range(1, 101)])
-        cursor = await tx.execute("SELECT now()")
-        (begun,) = await cursor.fetchone() or (None,)
-    assert isinstance(begun, datetime)
-    monkeypatch.setattr(pages, "_ROWS_A_SECOND", 1)
-    assert await first_rows(begun) == [1, 2]
-    await write("-1")
-    assert await first_rows(begun) == [1, 2]
-    # Whoever does not ask for it, or holds the grid only since now, sees what was written.
-    assert await first_rows(None) == [9, 1]
-    await write("50")
-    assert await first_rows(begun + timedelta(hours=1)) == [1, 2]
-    await write("-1")
-    monkeypatch.setattr(pages, "_ROWS_A_SECOND", 10**9)
-    assert await first_rows(begun) == [9, 1]
 
 
 async def test_a_plain_cursor_goes_on_after_the_last_row_it_saw(

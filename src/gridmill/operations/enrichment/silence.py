@@ -8,7 +8,7 @@ word may well stand in the row. Words that are also common values of a table ("N
 _MARKS = " \t\n.,:;!?\"'`()[]{}<>-–—_/*…"
 _LETTERS = str.maketrans({"_": " ", "-": " ", "’": "'"})
 
-_WORDS = frozenset(
+_LISTED = (
     # English
     "nobody|no one|noone|none|nothing|null|nil|nan|n/a|n.a|unknown|undefined|unspecified|unclear|"
     "not available|not applicable|not specified|not stated|not given|not mentioned|not provided|"
@@ -26,8 +26,9 @@ _WORDS = frozenset(
     # Dutch, Swedish, Danish, Norwegian, Finnish, Polish
     "geen|onbekend|niet opgegeven|niet vermeld|niet beschikbaar|ingen|okänd|okänt|ej angivet|"
     "ukendt|ukjent|ikke oplyst|ikke angivet|ikke oppgitt|ei kukaan|tuntematon|ei tiedossa|"
-    "ei ilmoitettu|nikt|brak|brak danych|nieznany|nieznana|nie podano".split("|")
+    "ei ilmoitettu|nikt|brak|brak danych|nieznany|nieznana|nie podano"
 )
+_WORDS = frozenset(_LISTED.split("|"))
 
 
 def says_nothing(answer: str) -> bool:
