@@ -235,13 +235,13 @@ def export_counted(
     return cost
 
 
-def measure_large(bench: Bench, folder: Path, rows: int) -> None:
+def measure_large(bench: Bench, folder: Path, rows: int, formats: list[str]) -> None:
     """Memory of exporting a large table in the formats that are no streams."""
     write_table(bench.csv, rows)
     source_id, cost = import_file(bench, bench.csv, rows)
     tell("import csv", cost, None, bench.csv.stat().st_size)
     make_dataset(bench, source_id)
-    for name in ("parquet", "xlsx"):
+    for name in sorted({"parquet", "xlsx"}.intersection(formats)):
         peak = max(export_counted(bench, name, folder, rows).peaks.values())
         verdict = "kept" if peak < MEMORY_LIMIT else "missed"
         print(f"{'':15} peak {peak / MIB:.0f} MiB (limit {MEMORY_LIMIT // MIB}: {verdict})")
@@ -265,7 +265,7 @@ def main() -> None:
             measure_formats(bench, folder, options.rows, options.only)
         if options.large:
             print(f"{options.large:,} rows x 12 columns")
-            measure_large(bench, folder, options.large)
+            measure_large(bench, folder, options.large, options.only)
 
 
 if __name__ == "__main__":

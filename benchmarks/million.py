@@ -113,10 +113,12 @@ class Bench:
         watcher = threading.Thread(target=watch)
         watcher.start()
         before, start = self._cpu(), time.perf_counter()
-        yield cost
-        cost.wall, cost.cpu = time.perf_counter() - start, self._cpu() - before
-        ended.set()
-        watcher.join()
+        try:
+            yield cost
+            cost.wall, cost.cpu = time.perf_counter() - start, self._cpu() - before
+        finally:
+            ended.set()
+            watcher.join()
 
     def _cpu(self) -> float:
         total = 0.0

@@ -10,7 +10,7 @@ breaks off, so that no client takes a part for the whole.
 import csv
 import io
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,16 +20,23 @@ import orjson
 from gridmill.auth import service as auth
 from gridmill.auth.model import Link
 from gridmill.datasets.errors import DatasetNotFound, RowLimitExceeded
+from gridmill.datasets.export_pages import (
+    Encode,
+    Extract,
+    read_csv_pages,
+    read_jsonl_pages,
+    read_row_pages,
+)
 from gridmill.datasets.geojson import check_columns, stream_geojson
 from gridmill.datasets.model import Column, Dataset, Row
 from gridmill.datasets.repository import datasets as repository
 from gridmill.datasets.repository import exports
-from gridmill.datasets.rows import to_row
 from gridmill.datasets.tabular_files import (
     XLSX_ROWS,
     Extras,
     ParquetMaker,
     XlsxMaker,
+    quote_rows,
     stream_file,
     too_many_for_xlsx,
 )
@@ -51,7 +58,6 @@ _CONTENT_TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
-_MAKERS = {"parquet": ParquetMaker, "xlsx": XlsxMaker}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +68,6 @@ class ExportSpec:
     columns: tuple[int, ...] | None = None
     filter: str | None = None
     include_metadata: bool = False
-
-
-Encode = Callable[[Sequence[Row]], bytes]
 
 
 async def create_export(
@@ -135,96 +138,41 @@ async def open_export(database: Database, link: Link) -> Download:
 def _write_file(
     database: Database, dataset: Dataset, chosen: Sequence[Column], spec: ExportSpec
 ) -> AsyncIterator[bytes]:
-    if spec.format == "csv" and not spec.include_metadata and len(chosen) > 1:
-        head = _write_csv([[escape_formula(column.name) for column in chosen]])
-        return _stream_plain_csv(database, dataset, chosen, filter_text=spec.filter, head=head)
-    pages = _read_pages(database, dataset, chosen, spec)
-    if spec.format == "geojson":
-        return stream_geojson(pages, dataset.key, chosen, with_metadata=spec.include_metadata)
-    if spec.format in _MAKERS:
-        make, names = _MAKERS[spec.format], _name_extras(chosen, spec)
-        return stream_file(
-            pages, lambda folder: make(folder, chosen, names, _make_extras(chosen, spec))
-        )
-    if spec.format == "csv":
-        return _encode(pages, *_make_csv(chosen, spec))
-    return _encode(pages, b"", _make_jsonl(dataset, chosen, spec))
+    extract = Extract(database, dataset, chosen, spec.filter)
+    names = [*(column.name for column in chosen), *_name_extras(chosen, spec)]
+    extras = _make_extras(chosen, spec)
+    rows = read_row_pages(extract, with_metadata=spec.include_metadata)
+    plain = not spec.include_metadata
+    match spec.format:
+        case "csv" if plain and len(chosen) > 1:
+            lines = (page.text async for page in read_csv_pages(extract))
+            return _join(_write_csv([map(escape_formula, names)]), lines)
+        case "csv":
+            head = _write_csv([map(escape_formula, names)])
+            return _join(head, _encode(rows, _make_csv(chosen, extras)))
+        case "jsonl":
+            encode = _make_jsonl(dataset, chosen, spec)
+            return read_jsonl_pages(extract, encode) if plain else _encode(rows, encode)
+        case "parquet":
+            pages = read_csv_pages(extract, quoted=True)
+            if not plain:
+                pages = (quote_rows(page, chosen, extras) async for page in rows)
+            return stream_file(pages, lambda folder: ParquetMaker(folder, chosen, names))
+        case "geojson":
+            return stream_geojson(rows, dataset.key, chosen, with_metadata=spec.include_metadata)
+        case _:
+            return stream_file(rows, lambda folder: XlsxMaker(folder, chosen, names, extras))
 
 
-async def _stream_plain_csv(
-    database: Database,
-    dataset: Dataset,
-    chosen: Sequence[Column],
-    *,
-    filter_text: str | None,
-    head: bytes,
-) -> AsyncIterator[bytes]:
+async def _join(head: bytes, pages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield head
-    first = 1
-    while True:
-        async with database.transaction(read_only=True, workspace_id=dataset.workspace_id) as tx:
-            columns = await repository.list_columns(tx, dataset.dataset_id)
-            present = {column.column_no: column.in_grid for column in columns}
-            last_row = (await grids.get_state(tx, dataset.grid_no)).last_row
-            if not columns or first > last_row:
-                break
-            chunk = await grids.read_csv(
-                tx,
-                dataset.grid_no,
-                [present.get(column.column_no) for column in chosen],
-                first=first,
-                last=first + _PAGE_ROWS - 1,
-                where=compile_where(columns, filter_text),
-            )
-        if chunk:
-            yield chunk
-        first += _PAGE_ROWS
-    async with database.transaction(read_only=True, workspace_id=dataset.workspace_id) as tx:
-        if await repository.find_dataset(tx, dataset.workspace_id, dataset.dataset_id) is None:
-            raise DatasetNotFound
+    async for page in pages:
+        yield page
 
 
-async def _read_pages(
-    database: Database, dataset: Dataset, chosen: Sequence[Column], spec: ExportSpec
-) -> AsyncIterator[Sequence[Row]]:
-    numbers = [column.column_no for column in chosen]
-    first = 1
-    while True:
-        async with database.transaction(read_only=True, workspace_id=dataset.workspace_id) as tx:
-            # Columns may be emptied or deleted while the file streams: an emptied one is read
-            # where it is now, a deleted one is empty from here on.
-            columns = await repository.list_columns(tx, dataset.dataset_id)
-            present = [column for column in columns if column.column_no in numbers]
-            found = await grids.read_rows(
-                tx,
-                dataset.grid_no,
-                [column.physical for column in present],
-                first=first,
-                limit=_PAGE_ROWS,
-                where=compile_where(columns, spec.filter),
-                with_metadata=spec.include_metadata,
-            )
-        if found:
-            rows = [to_row(present, row) for row in found]
-            if len(present) < len(numbers):
-                rows = [_fill(row, numbers) for row in rows]
-            yield rows
-        if len(found) < _PAGE_ROWS:
-            return
-        first = found[-1].row_no + 1
-
-
-async def _encode(
-    pages: AsyncIterator[Sequence[Row]], head: bytes, encode: Encode
-) -> AsyncIterator[bytes]:
-    if head:
-        yield head
+async def _encode(pages: AsyncIterator[Sequence[Row]], encode: Encode) -> AsyncIterator[bytes]:
     async for rows in pages:
         yield encode(rows)
-
-
-def _fill(row: Row, numbers: Sequence[int]) -> Row:
-    return Row(row.row_no, dict.fromkeys(numbers, None) | dict(row.values), row.metadata)
 
 
 def escape_formula(text: str) -> str:
@@ -237,10 +185,7 @@ def escape_formula(text: str) -> str:
     return f"'{text}"
 
 
-def _make_csv(columns: Sequence[Column], spec: ExportSpec) -> tuple[bytes, Encode]:
-    names = [*(column.name for column in columns), *_name_extras(columns, spec)]
-    extras = _make_extras(columns, spec)
-
+def _make_csv(columns: Sequence[Column], extras: Extras) -> Encode:
     def encode(rows: Sequence[Row]) -> bytes:
         return _write_csv(
             [
@@ -250,7 +195,7 @@ def _make_csv(columns: Sequence[Column], spec: ExportSpec) -> tuple[bytes, Encod
             for row in rows
         )
 
-    return _write_csv([list(map(escape_formula, names))]), encode
+    return encode
 
 
 def _name_extras(columns: Sequence[Column], spec: ExportSpec) -> list[str]:
@@ -284,7 +229,7 @@ def _write_csv_metadata(metadata: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
-def _write_csv(rows: Iterable[Sequence[str]]) -> bytes:
+def _write_csv(rows: Iterable[Iterable[str]]) -> bytes:
     buffer = io.StringIO(newline="")
     csv.writer(buffer, lineterminator="\n").writerows(rows)
     return buffer.getvalue().encode()

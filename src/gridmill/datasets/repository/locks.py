@@ -1,5 +1,6 @@
 """The dataset's row as a lock."""
 
+from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
@@ -49,6 +50,17 @@ async def clear_active_task(tx: Tx, dataset_id: UUID, task_id: UUID) -> int | No
         "UPDATE datasets SET active_task_id = NULL WHERE dataset_id = %s AND active_task_id = %s "
         "RETURNING grid_no",
         [dataset_id, task_id],
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+async def read_hold_start(tx: Tx, dataset_id: UUID) -> datetime | None:
+    """Since when a task holds the dataset: nobody else has written to it from then on."""
+    cursor = await tx.execute(
+        "SELECT t.created_at FROM datasets d JOIN tasks t ON t.task_id = d.active_task_id "
+        "WHERE d.dataset_id = %s",
+        [dataset_id],
     )
     row = await cursor.fetchone()
     return row[0] if row else None

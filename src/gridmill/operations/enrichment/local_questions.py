@@ -12,7 +12,8 @@ from typing import Any
 
 from gridmill.kit.values import DataType, coerce
 from gridmill.operations import prompting
-from gridmill.operations.enrichment.grounding import is_grounded
+from gridmill.operations.enrichment.grounding import fold, is_grounded
+from gridmill.operations.enrichment.silence import says_nothing
 from gridmill.operations.model import ColumnSpec, ExampleRow
 from gridmill.operations.references import list_read_columns
 from gridmill.providers.llm.model import Answer, Frame, Message, ModelRequest
@@ -42,7 +43,7 @@ class Task:
     """A column as it is asked of the local model.
 
     `choices` are canonical values, empty for `COPY`; `sent` names the values that a row's data may
-    hold; `frame` is shared by all rows.
+    hold; `frame` is shared by all rows. `known` are values of the column, folded.
     """
 
     column: ColumnSpec
@@ -50,6 +51,7 @@ class Task:
     choices: tuple[str, ...]
     sent: tuple[str, ...]
     frame: Frame
+    known: frozenset[str] = frozenset()
 
     def ask(self, values: Mapping[str, str | None], stale: frozenset[str]) -> ModelRequest | None:
         """The request for a row, without what is `stale` in it; `None` for an empty row."""
@@ -57,7 +59,10 @@ class Task:
         return ModelRequest(self.frame, prompting.write_data(data)) if data else None
 
     def read(self, answer: Answer) -> str | None:
-        """The answer's value, canonical; `None` when it gave none that the column could hold."""
+        """The answer's value, canonical; `None` when it gave none that the column could hold.
+
+        Words that say nothing are a value where they are a choice or known in the column.
+        """
         said: object = answer.get("value")
         if self.column.rules.data_type is DataType.BOOLEAN and said in {"true", "false"}:
             said = said == "true"
@@ -65,7 +70,9 @@ class Task:
             value = coerce(said, self.column.rules)
         except ValueError:
             return None
-        return None if self.choices and value not in self.choices else value
+        if value is None or self.choices:
+            return value if value in self.choices else None
+        return None if says_nothing(value) and fold(value) not in self.known else value
 
     def is_grounded(self, value: str, values: Mapping[str, str | None]) -> bool:
         """Whether the row's own data holds `value`."""
@@ -101,7 +108,8 @@ def plan_task(
     examples = _choose_examples(column, ordered)
     shown = {row.row_no for row in examples}
     frame = _write_frame(column, kind, choices, sent, examples)
-    task = Task(column, kind, choices, sent, frame)
+    said = frozenset(fold(row.values[column.name] or "") for row in known)
+    task = Task(column, kind, choices, sent, frame, said)
     return task, [row for row in ordered if row.row_no not in shown]
 
 

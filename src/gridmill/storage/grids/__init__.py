@@ -10,8 +10,9 @@ from gridmill.storage.grids.conditions import (
     is_empty,
 )
 from gridmill.storage.grids.copying import copy_between, copy_rows, copy_text, insert_rows
-from gridmill.storage.grids.csv_out import FORMULA_STARTS, PLAIN_NUMBER, read_csv
+from gridmill.storage.grids.csv_out import FORMULA_STARTS, PLAIN_NUMBER, CsvText, read_csv
 from gridmill.storage.grids.filtering import compile_filter
+from gridmill.storage.grids.json_out import NamedColumn, read_json_lines, writes_json
 from gridmill.storage.grids.pages import GridPage, Sort, read_page
 from gridmill.storage.grids.positions import measure_box, read_in_boxes
 from gridmill.storage.grids.rows import (
@@ -41,12 +42,14 @@ __all__ = [
     "FORMULA_STARTS",
     "PLAIN_NUMBER",
     "Condition",
+    "CsvText",
     "GridColumn",
     "GridPage",
     "GridRow",
     "GridState",
     "GridWrite",
     "Journal",
+    "NamedColumn",
     "Sort",
     "add_column",
     "any_empty",
@@ -73,9 +76,11 @@ __all__ = [
     "measure_box",
     "read_csv",
     "read_in_boxes",
+    "read_json_lines",
     "read_page",
     "read_rows",
     "table",
     "undo_on_error",
     "write_cells",
+    "writes_json",
 ]

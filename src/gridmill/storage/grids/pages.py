@@ -3,13 +3,14 @@
 Plain order: a position is a row number until the first delete; then the block directory says
 where it is. Sorted or filtered: the ordered row numbers are taken down once (4 bytes a row) and
 kept until a column that it was made by is written, or rows come or go, so that every further page
-is a slice.
+is a slice. Where writes never stop, a caller may take one that is a little older.
 """
 
 import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from psycopg import sql
@@ -35,6 +36,8 @@ _VIEW = "v"
 _VIEW_LIFE = "1 hour"
 _VIEWS_KEPT = 64
 _ROW_BYTES = 4
+_ROWS_A_SECOND = 100_000
+"""How old a view may get, by the size of its grid: some ten times what it takes to make it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,12 @@ async def read_page(
     sort: Sort | None = None,
     where: Condition | None = None,
     with_metadata: bool = True,
+    lagging_from: datetime | None = None,
 ) -> GridPage:
     """The page that `query` asks for, with the exact total.
+
+    With `lagging_from` a view that was made since that moment is good for a second per 100,000
+    rows of the grid, whatever was written meanwhile: order and total are of then, values of now.
 
     A cursor of plain order goes on after the last row it saw. A cursor of a sorted or filtered
     view names that view: its pages belong together even when cells change meanwhile (a row
@@ -86,7 +93,7 @@ async def read_page(
         return await _read_plain(tx, grid_no, physicals, query, with_metadata=with_metadata)
     key = _hash_query(sort, where)
     if query.cursor is None:
-        view = await _open_view(tx, grid_no, key, sort, where)
+        view = await _open_view(tx, grid_no, key, sort, where, lagging_from)
         offset = query.offset
     else:
         view, offset = await _resume_view(tx, grid_no, key, query.cursor)
@@ -185,13 +192,20 @@ def _write_order(sort: Sort | None) -> sql.Composable:
     return sql.SQL("{} {} NULLS LAST, row_no").format(sort_key(sort.by), direction)
 
 
-async def _open_view(
-    tx: Tx, grid_no: int, key: bytes, sort: Sort | None, where: Condition | None
+async def _open_view(  # noqa: PLR0917 (which view, and how old: each named by its type)
+    tx: Tx,
+    grid_no: int,
+    key: bytes,
+    sort: Sort | None,
+    where: Condition | None,
+    lagging_from: datetime | None,
 ) -> _View:
     # The version is read before the rows: a write in between can only make the view newer than
     # its name says, never staler.
     version = await read_version(tx, grid_no, _list_columns(sort, where))
     view = await _find_view(tx, grid_no, key, version)
+    if view is None and lagging_from is not None:
+        view = await _find_recent(tx, grid_no, key, lagging_from)
     if view is not None:
         return view
     await _clear_views(tx, grid_no)
@@ -214,6 +228,18 @@ async def _find_view(tx: Tx, grid_no: int, key: bytes, version: int) -> _View | 
         "SELECT view_id, total FROM grid_views "
         "WHERE grid_no = %s AND query_hash = %s AND version = %s",
         [grid_no, key, version],
+    )
+    row = await cursor.fetchone()
+    return _View(row[0], row[1]) if row else None
+
+
+async def _find_recent(tx: Tx, grid_no: int, key: bytes, since: datetime) -> _View | None:
+    cursor = await tx.execute(
+        "SELECT view_id, total FROM grid_views WHERE grid_no = %(grid)s AND query_hash = %(key)s "
+        "AND created_at >= greatest(%(since)s, now() - (SELECT row_count FROM grids "
+        "WHERE grid_no = %(grid)s) * interval '1 second' / %(pace)s) "
+        "ORDER BY created_at DESC LIMIT 1",
+        {"grid": grid_no, "key": key, "since": since, "pace": _ROWS_A_SECOND},
     )
     row = await cursor.fetchone()
     return _View(row[0], row[1]) if row else None
