@@ -15,7 +15,7 @@ SOURCES := src tests tools benchmarks examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check format test demo nemesis contract openapi promise spectral lock clean
+.PHONY: help install check format test demo nemesis contract openapi examples promise spectral lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,10 @@ demo: install ## The main job: a server, tables, tasks, results (GRIDMILL_DEMO_M
 	$(PY) examples/demo/demo.py
 
 openapi: install ## Write docs/openapi.json anew from the routes
+	$(PY) -m tools.openapi
+
+examples: install ## Record the examples of docs/openapi.json anew from a running server
+	$(PY) -m tools.examples
 	$(PY) -m tools.openapi
 
 spectral: ## Lint the API's description with Spectral (needs node and a network once)

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 import gridmill
 from gridmill.api import openapi_headers
+from gridmill.api.openapi_examples import add_examples
 from gridmill.api.routes import Mounted
 from gridmill.kit.errors import GridmillError
 from gridmill.kit.http import Operation
@@ -144,6 +145,7 @@ def _write_operation(
             "required": True,
             "content": {"multipart/form-data": {"schema": dict(operation.multipart)}},
         }
+    add_examples(written)
     return written
 
 
