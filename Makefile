@@ -72,7 +72,7 @@ promise: install ## Promise clients the present API; says what that breaks (docs
 contract: install ## Call everything as the API's description says and breaks (EXAMPLES=100 a call)
 	GRIDMILL_CONTRACT_EXAMPLES=$(or $(EXAMPLES),100) $(PY) -m pytest -q tests/acceptance/api/test_contract.py $(ARGS)
 
-nemesis: install ## Kill everything at random while clients work, then check (SEEDS=5)
+nemesis: install ## Kill, pause and cut off everything while clients work, then check (SEEDS=5)
 	$(PY) -m benchmarks.nemesis --seeds $(or $(SEEDS),5)
 
 lock: install ## Choose the versions of all dependencies anew (needs a network)
