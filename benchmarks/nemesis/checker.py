@@ -7,7 +7,7 @@ from benchmarks.nemesis.clients import ENDED
 from benchmarks.nemesis.reader import Reader, wait_for
 from benchmarks.nemesis.record import Json, Record
 
-_TASK_SECONDS = 120.0
+_TASK_SECONDS = 240.0
 
 
 @dataclass

@@ -20,7 +20,7 @@ from benchmarks.nemesis.relay import Relay, relaying
 from benchmarks.support import children_of, command_of
 from gridmill.storage.embedded.server import EmbeddedPostgres
 
-_START_SECONDS = 90.0
+_START_SECONDS = 240.0
 
 
 def _find_free_port() -> int:

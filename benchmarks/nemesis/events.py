@@ -18,7 +18,7 @@ from benchmarks.nemesis.record import Json, Record
 Fact: TypeAlias = tuple[str, str]
 """An event's name and the id of the object that it tells of."""
 
-_DELIVERY_SECONDS = 60.0
+_DELIVERY_SECONDS = 120.0
 # The schedule's second pause is five minutes: what waits for longer than this is sent at once.
 _PATIENCE = timedelta(seconds=3)
 

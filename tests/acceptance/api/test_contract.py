@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 EXAMPLES = int(os.environ.get("GRIDMILL_CONTRACT_EXAMPLES", "0"))
 
 
-@pytest.mark.timeout(max(120, EXAMPLES * 60))
+@pytest.mark.timeout(max(300, EXAMPLES * 60))
 def test_the_server_answers_every_call_as_its_description_says(server: Served) -> None:
     where = ["--data-dir", str(server.data_dir)]
     if server.database_url is not None:
