@@ -1,6 +1,7 @@
 """Wire shapes of keys."""
 
 import re
+from datetime import UTC
 from typing import Annotated, Self, TypeAlias
 
 from pydantic import AwareDatetime, BeforeValidator, Field, field_validator, model_validator
@@ -51,8 +52,14 @@ class KeyCreate(WireModel):
     @field_validator("expires_at")
     @classmethod
     def _check_expiry(cls, moment: AwareDatetime | None) -> AwareDatetime | None:
-        if moment is not None and moment <= now():
+        if moment is None:
+            return None
+        if moment <= now():
             raise ValueError("This must be in the future.")
+        try:
+            moment.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("This must be before the year 10000 in UTC.") from None
         return moment
 
     @model_validator(mode="after")
