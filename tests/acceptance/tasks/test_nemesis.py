@@ -18,7 +18,7 @@ SIZE = Size(faults=3, longest=1.0, writers=2, runners=1, rows=30)
 FAST = {"fsync": "off", "full_page_writes": "off"}
 
 
-# The work is bounded by its faults; how long it takes is the machine's: 57 s on two busy cores.
+# The work is bounded by its faults; how long it takes is the machine's.
 @pytest.mark.timeout(900)
 async def test_every_acknowledged_write_and_every_event_survives_five_seeds_of_faults(
     tmp_path: Path, make_model: Callable[..., FakeModel]
