@@ -15,7 +15,7 @@ SOURCES := src tests tools benchmarks examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install check format test demo nemesis contract openapi promise spectral lock clean
+.PHONY: help install check format test demo nemesis contract openapi examples promise spectral lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,10 @@ demo: install ## The main job: a server, tables, tasks, results (GRIDMILL_DEMO_M
 openapi: install ## Write docs/openapi.json anew from the routes
 	$(PY) -m tools.openapi
 
+examples: install ## Record the examples of docs/openapi.json anew from a running server
+	$(PY) -m tools.examples
+	$(PY) -m tools.openapi
+
 spectral: ## Lint the API's description with Spectral (needs node and a network once)
 	@command -v npm >/dev/null || { echo "This needs node with npm: https://nodejs.org"; exit 1; }
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix .spectral \
@@ -68,7 +72,7 @@ promise: install ## Promise clients the present API; says what that breaks (docs
 contract: install ## Call everything as the API's description says and breaks (EXAMPLES=100 a call)
 	GRIDMILL_CONTRACT_EXAMPLES=$(or $(EXAMPLES),100) $(PY) -m pytest -q tests/acceptance/api/test_contract.py $(ARGS)
 
-nemesis: install ## Kill everything at random while clients work, then check (SEEDS=5)
+nemesis: install ## Kill, pause and cut off everything while clients work, then check (SEEDS=5)
 	$(PY) -m benchmarks.nemesis --seeds $(or $(SEEDS),5)
 
 lock: install ## Choose the versions of all dependencies anew (needs a network)

@@ -73,6 +73,7 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
     client: httpx.Client | None = None
+    url: str = ""
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
@@ -96,13 +97,13 @@ class Server:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if "ready on http" in line:
-                url = line.split("ready on ", 1)[1].split()[0].rstrip(".")
+                self.url = line.split("ready on ", 1)[1].split()[0].rstrip(".")
                 break
         else:
             raise RuntimeError((self.folder.parent / "server.log").read_text()[-4000:])
         key = (self.folder / "api-key").read_text().strip()
         self.client = httpx.Client(
-            base_url=f"{url}/api/v2", headers={"Authorization": f"Bearer {key}"}, timeout=120
+            base_url=f"{self.url}/api/v2", headers={"Authorization": f"Bearer {key}"}, timeout=120
         )
 
     def worker_pids(self) -> list[int]:

@@ -13,6 +13,8 @@ _READ: Use = frozenset({"read"})
 _REFERENCE = re.compile(r"#/components/schemas/(\w+)")
 _UPPER = ("maximum", "maxLength", "maxItems")
 _LOWER = ("minimum", "minLength", "minItems")
+# What a format bounds without saying so.
+_OF_FORMAT = {("int64", "minimum"): -(2**63), ("int64", "maximum"): 2**63 - 1}
 
 
 def find_breaks(old: Json, new: Json) -> list[str]:
@@ -144,9 +146,12 @@ def _list_options(shape: Json) -> dict[str, Json]:
 def _compare_bounds(name: str, old: Json, new: Json) -> Iterator[str]:
     for words, sign in ((_UPPER, 1), (_LOWER, -1)):
         for word in words:
-            now = new.get(word)
-            if now is not None and (word not in old or sign * now < sign * old[word]):
-                yield f"{name}: {word} was {old.get(word, 'open')}, is {now}"
+            now, before = (
+                new.get(word),
+                old.get(word, _OF_FORMAT.get((str(old.get("format")), word))),
+            )
+            if now is not None and (before is None or sign * now < sign * before):
+                yield f"{name}: {word} was {'open' if before is None else before}, is {now}"
     if "pattern" in new and new["pattern"] != old.get("pattern"):
         yield f"{name}: must match {new['pattern']} now"
 

@@ -15,10 +15,12 @@ from pathlib import Path
 
 from benchmarks.nemesis.checker import Checker
 from benchmarks.nemesis.clients import ENDED, Caller
-from benchmarks.nemesis.cluster import Cluster
+from benchmarks.nemesis.cluster import Cluster, running_cluster
+from benchmarks.nemesis.events import EventChecker
+from benchmarks.nemesis.reader import Reader
 from benchmarks.nemesis.receiver import Received, receiving
 from benchmarks.nemesis.record import Record, TaskSeen
-from benchmarks.nemesis.setting import make_cluster, make_companies, make_webhook, open_client
+from benchmarks.nemesis.setting import make_companies, make_environment, make_webhook, open_client
 from benchmarks.support import running_model
 
 INJECTED = Path(__file__).with_name("injected")
@@ -29,14 +31,13 @@ _MOST = 2_000
 async def run_all(folder: Path, model_url: str, first: int, step: int) -> int:
     """Boundary after boundary; how many runs did not hold."""
     countdown = folder / "countdown"
-    cluster = make_cluster(folder, model_url)
-    cluster.environment |= {"NEMESIS_COUNTDOWN": str(countdown), "PYTHONPATH": str(INJECTED)}
+    injected = {"NEMESIS_COUNTDOWN": str(countdown), "PYTHONPATH": str(INJECTED)}
     failed = 0
-    async with receiving(seed=0, faulty_share=0.0) as received:
+    async with running_cluster(folder, make_environment(model_url) | injected) as cluster:
         try:
-            await cluster.heal()
             for number in range(first, _MOST, step):
-                faults = await _run(cluster, received, countdown, number)
+                async with receiving(seed=0, faulty_share=0.0) as received:
+                    faults = await _run(cluster, received, countdown, number)
                 failed += bool(faults)
                 place = countdown.with_suffix(".place")
                 told = place.read_text() if place.exists() else "untouched"
@@ -46,17 +47,17 @@ async def run_all(folder: Path, model_url: str, first: int, step: int) -> int:
                     break
         finally:
             set_countdown(countdown, None)
-            await cluster.stop()
     return failed
 
 
 async def _run(cluster: Cluster, received: Received, countdown: Path, number: int) -> list[str]:
     record = Record()
     async with open_client(cluster) as client:
-        webhook_id = await make_webhook(client, received.url)
+        webhook = await make_webhook(client, received.url)
+        webhook_id = webhook["webhookId"]
         dataset_id = await make_companies(client, f"b{number}", ROWS)
         caller = Caller(client, record)
-        watching = asyncio.create_task(_keep_up(cluster))
+        watching = asyncio.create_task(cluster.keep_up())
         try:
             set_countdown(countdown, number)
             path = f"/datasets/{dataset_id}/tasks"
@@ -68,8 +69,11 @@ async def _run(cluster: Cluster, received: Received, countdown: Path, number: in
                 reply = await caller.call("GET", f"{path}/{task.task_id}")
                 task.seen.append(reply.json()["status"])
                 await asyncio.sleep(0.05)
-            checker = Checker(client, record, received)
-            faults = await checker.check([dataset_id])
+            reader = Reader(client)
+            checker = Checker(reader, record)
+            await checker.check_worked([dataset_id])
+            told = await EventChecker(reader, record, received, webhook).check()
+            faults = [*checker.faults, *told]
             if task.seen[-1] != "completed":
                 faults.append(f"the task is {task.seen[-1]}")
         finally:
@@ -88,13 +92,6 @@ def set_countdown(file: Path, boundaries: int | None) -> None:
         file.unlink(missing_ok=True)
     else:
         file.write_text(str(boundaries))
-
-
-async def _keep_up(cluster: Cluster) -> None:
-    """What an operator's service manager does: start again what died."""
-    while True:
-        await cluster.heal()
-        await asyncio.sleep(0.2)
 
 
 def main() -> int:

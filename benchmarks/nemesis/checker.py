@@ -1,73 +1,48 @@
 """Holds the server, healed, to what the clients were told."""
 
-import asyncio
-import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import httpx2
-
 from benchmarks.nemesis.clients import ENDED
-from benchmarks.nemesis.receiver import Received
+from benchmarks.nemesis.reader import Reader, wait_for
 from benchmarks.nemesis.record import Json, Record
 
-_ANSWER_SECONDS = 60.0
-_TASK_SECONDS = 120.0
-_DELIVERY_SECONDS = 60.0
-_TERMINAL = {f"dataset.task.{status}" for status in ENDED}
+_TASK_SECONDS = 240.0
 
 
 @dataclass
 class Checker:
     """Reads everything back; `faults` says what does not hold."""
 
-    client: httpx2.AsyncClient
+    reader: Reader
     record: Record
-    received: Received
     faults: list[str] = field(default_factory=list[str])
 
-    async def check(self, dataset_ids: list[str]) -> list[str]:
-        """The tasks of the datasets; all faults found so far."""
+    async def check_worked(self, dataset_ids: list[str]) -> None:
+        """The tasks of these datasets, and what they wrote."""
         for dataset_id in dataset_ids:
             tasks = await self._check_tasks(dataset_id)
             await self._check_cells(dataset_id, tasks)
-            await self._check_events(tasks)
         known = set(self.record.tasks)
-        listed = {task["taskId"] for task in await self._list("/tasks", "tasks")}
+        listed = {task["taskId"] for task in await self.reader.list_all("/tasks", "tasks")}
         self._expect(known <= listed, f"acknowledged tasks are gone: {sorted(known - listed)}")
-        return self.faults
+
+    async def check_datasets(self, prefix: str) -> None:
+        """Every acknowledged dataset is there once, every deleted one gone."""
+        listed = await self.reader.list_all("/datasets", "datasets", search=prefix)
+        ids = {one["name"]: one["datasetId"] for one in listed}
+        self._expect(len(ids) == len(listed), f"datasets made twice: {len(listed)} of {len(ids)}")
+        for one in self.record.datasets:
+            there = ids.pop(one.name, None)
+            if one.is_gone is True:
+                self._expect(there is None, f"{one.name} was deleted and is there")
+            elif one.is_gone is False and one.dataset_id is not None:
+                self._expect(there == one.dataset_id, f"{one.name} is {there}")
+        self._expect(not ids, f"datasets that nobody made: {sorted(ids)}")
 
     def _expect(self, holds: bool, otherwise: str) -> None:
         if not holds:
             self.faults.append(otherwise)
-
-    async def _get(self, path: str, **params: str | int) -> Json:
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        while True:
-            try:
-                reply = await self.client.get(path, params=params)
-            except httpx2.HTTPError:
-                # The last fault may still be healing.
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(0.1)
-                continue
-            if reply.status_code < 500 or time.monotonic() > deadline:
-                assert reply.status_code == 200, reply.text
-                return reply.json()
-            await asyncio.sleep(0.1)
-
-    async def _list(self, path: str, key: str) -> list[Json]:
-        found: list[Json] = []
-        cursor: str | None = None
-        while True:
-            more = {} if cursor is None else {"cursor": cursor}
-            page = await self._get(path, limit=100, **more)
-            found += page[key]
-            cursor = page["pagination"]["nextCursor"]
-            if cursor is None:
-                return found
 
     async def check_notes(self, dataset_id: str) -> None:
         """Every acknowledged write is there, every insert once."""
@@ -77,7 +52,7 @@ class Checker:
         path = f"/datasets/{dataset_id}/data"
         while True:
             more = {} if cursor is None else {"cursor": cursor}
-            page = await self._get(path, limit=1000, cells="values", **more)
+            page = await self.reader.get(path, limit=1000, cells="values", **more)
             for row_id, (key, value) in zip(page["rowIds"], page["data"], strict=True):
                 seen[key] = (row_id, value)
                 count[key] += 1
@@ -103,13 +78,16 @@ class Checker:
         path = f"/datasets/{dataset_id}/tasks"
 
         async def all_ended() -> bool:
-            return all(task["status"] in ENDED for task in await self._list(path, "tasks"))
+            return all(
+                task["status"] in ENDED for task in await self.reader.list_all(path, "tasks")
+            )
 
-        await self._wait(all_ended, _TASK_SECONDS, f"tasks of {dataset_id} do not end")
-        tasks = await self._list(path, "tasks")
+        has_ended = await wait_for(all_ended, _TASK_SECONDS)
+        self._expect(has_ended, f"tasks of {dataset_id} do not end")
+        tasks = await self.reader.list_all(path, "tasks")
         for task in tasks:
             task_id, status = task["taskId"], task["status"]
-            one = await self._get(f"{path}/{task_id}")
+            one = await self.reader.get(f"{path}/{task_id}")
             self._expect(one == task, f"{task_id}: two views of it differ")
             told = self.record.tasks.get(task_id)
             ends = {seen for seen in told.seen if seen in ENDED} if told else set[str]()
@@ -119,52 +97,21 @@ class Checker:
             done = one["progress"]
             total = done["completed"] + done["failed"] + done["skipped"]
             self._expect(total == done["total"], f"{task_id}: its progress does not add up")
-        dataset = await self._get(f"/datasets/{dataset_id}")
+        dataset = await self.reader.get(f"/datasets/{dataset_id}")
         self._expect(dataset["locked"] is False, f"{dataset_id} is still locked")
         return tasks
 
     async def _check_cells(self, dataset_id: str, tasks: list[Json]) -> None:
         """A task wrote every cell once, or, when it did not complete, at most once."""
         completed = {task["taskId"] for task in tasks if task["status"] == "completed"}
-        page = await self._get(f"/datasets/{dataset_id}/data", limit=1000)
+        page = await self.reader.get(f"/datasets/{dataset_id}/data", limit=1000)
         for row in page["data"][::7]:
             writers: Counter[str] = Counter()
             path = f"/datasets/{dataset_id}/cells/{row[1]['cellId']}/history"
-            for write in await self._list(path, "history"):
+            for write in await self.reader.list_all(path, "history"):
                 if write["writtenBy"]["kind"] == "task":
                     writers[write["writtenBy"]["id"]] += 1
             twice = [task for task, times in writers.items() if times > 1]
             self._expect(not twice, f"{row[1]['cellId']} was written twice by {twice}")
             missing = completed - set(writers)
             self._expect(not missing, f"{row[1]['cellId']} was never written by {missing}")
-
-    async def _check_events(self, tasks: list[Json]) -> None:
-        """Each task's end arrived, as one message that says what is true."""
-        for task in tasks:
-            task_id = task["taskId"]
-
-            def find(task_id: str = task_id) -> dict[str, Json]:
-                return {
-                    message: bodies[0]
-                    for message, bodies in self.received.messages.items()
-                    if bodies[0]["event"] in _TERMINAL and bodies[0]["data"]["taskId"] == task_id
-                }
-
-            async def arrived(find: Callable[[], dict[str, Json]] = find) -> bool:
-                return bool(find())
-
-            await self._wait(arrived, _DELIVERY_SECONDS, f"no event of {task_id} arrived")
-            found = find()
-            self._expect(len(found) <= 1, f"{task_id}: {len(found)} messages of its end")
-            for message, body in found.items():
-                told = {one["data"]["status"] for one in self.received.messages[message]}
-                self._expect(told == {task["status"]}, f"{task_id}: an event told {told}")
-                self._expect(body["event"].endswith(task["status"]), f"{task_id}: {body['event']}")
-
-    async def _wait(self, check: Callable[[], object], seconds: float, otherwise: str) -> None:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if await check():  # pyright: ignore[reportGeneralTypeIssues]
-                return
-            await asyncio.sleep(0.1)
-        self.faults.append(otherwise)

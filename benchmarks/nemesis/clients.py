@@ -8,10 +8,11 @@ from uuid import uuid4
 
 import httpx2
 
-from benchmarks.nemesis.record import Json, Note, Record, TaskSeen
+from benchmarks.nemesis.record import DatasetMade, Json, Note, Record, TaskSeen
 
 ENDED = frozenset({"completed", "failed", "cancelled"})
-_PATIENCE_SECONDS = 60.0
+# On starved cores a killed API takes more than a minute to come back.
+_PATIENCE_SECONDS = 180.0
 _PAUSE_SECONDS = 0.1
 
 
@@ -29,7 +30,7 @@ class Caller:
     async def call(self, method: str, path: str, body: Json | None = None) -> httpx2.Response:
         """The definite answer to a call; the same `Idempotency-Key` goes with every repetition.
 
-        Raises `NoAnswer` after a minute.
+        Raises `NoAnswer` after three minutes.
         """
         headers = {} if method == "GET" else {"Idempotency-Key": str(uuid4())}
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -43,6 +44,7 @@ class Caller:
             if response.status_code >= 500 or _is_in_progress(response):
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
+            self.record.answered += 1
             return response
         self.record.unanswered += 1
         raise NoAnswer(f"{method} {path}")
@@ -62,9 +64,9 @@ class NoteWriter:
     dice: random.Random
     made: int = 0
 
-    async def run(self, until: float) -> None:
-        """Work until `until` (monotonic seconds)."""
-        while time.monotonic() < until:
+    async def run(self, over: asyncio.Event) -> None:
+        """Work until it is `over`."""
+        while not over.is_set():
             own = [
                 note
                 for note in self.caller.record.list_inserted()
@@ -119,15 +121,15 @@ class TaskRunner:
     webhook_id: str
     dice: random.Random
 
-    async def run(self, until: float) -> None:
-        """Work until `until` (monotonic seconds); the last task is left running."""
-        while time.monotonic() < until:
+    async def run(self, over: asyncio.Event) -> None:
+        """Work until it is `over`; the last task is left running."""
+        while not over.is_set():
             try:
-                await self._run_task(until)
+                await self._run_task(over)
             except NoAnswer:
                 continue
 
-    async def _run_task(self, until: float) -> None:
+    async def _run_task(self, over: asyncio.Event) -> None:
         path = f"/datasets/{self.dataset_id}/tasks"
         body = {"processOnlyEmpty": False, "webhookId": self.webhook_id}
         reply = await self.caller.call("POST", f"{path}/bulk", body)
@@ -139,10 +141,48 @@ class TaskRunner:
         task = TaskSeen(reply.json()["taskId"], self.dataset_id, [reply.json()["status"]])
         self.caller.record.tasks[task.task_id] = task
         is_to_be_cancelled = self.dice.random() < 0.3
-        while time.monotonic() < until and task.seen[-1] not in ENDED:
+        while not over.is_set() and task.seen[-1] not in ENDED:
             if is_to_be_cancelled and self.dice.random() < 0.3:
                 reply = await self.caller.call("POST", f"{path}/{task.task_id}/cancel")
                 task.was_cancelled = reply.status_code == 200
             reply = await self.caller.call("GET", f"{path}/{task.task_id}")
             task.seen.append(reply.json()["status"])
             await asyncio.sleep(_PAUSE_SECONDS)
+
+
+@dataclass
+class DatasetMaker:
+    """Makes small datasets, each of its own name, and deletes some of them."""
+
+    prefix: str
+    caller: Caller
+    dice: random.Random
+
+    async def run(self, over: asyncio.Event) -> None:
+        """Work until it is `over`."""
+        while not over.is_set():
+            made = self.caller.record.datasets
+            there = [one for one in made if one.dataset_id is not None and one.is_gone is False]
+            try:
+                if not there or self.dice.random() < 0.6:
+                    await self._make()
+                else:
+                    await self._delete(self.dice.choice(there))
+            except NoAnswer:
+                continue
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _make(self) -> None:
+        made = self.caller.record.datasets
+        one = DatasetMade(f"{self.prefix}{len(made) + 1}")
+        made.append(one)
+        body: Json = {"type": "blank", "name": one.name, "columns": [{"name": "note"}]}
+        reply = await self.caller.call("POST", "/datasets", body)
+        assert reply.status_code == 201, reply.text
+        one.dataset_id = reply.json()["datasetId"]
+
+    async def _delete(self, one: DatasetMade) -> None:
+        one.is_gone = None
+        reply = await self.caller.call("DELETE", f"/datasets/{one.dataset_id}")
+        assert reply.status_code == 204, reply.text
+        one.is_gone = True

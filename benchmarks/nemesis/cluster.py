@@ -1,25 +1,26 @@
-"""The server under attack, on one port for its whole life, and how to hurt it."""
+"""The server under attack: an API with its worker, on one port for its whole life, and a database."""
 
 import asyncio
 import os
-import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
 import psycopg
+from yarl import URL
 
+from benchmarks.nemesis.relay import Relay, relaying
 from benchmarks.support import children_of, command_of
-from gridmill.storage.embedded.folder import DataFolder
+from gridmill.storage.embedded.server import EmbeddedPostgres
 
-_START_SECONDS = 90.0
-_LONGEST_PAUSE_SECONDS = 10.0
+_START_SECONDS = 240.0
 
 
 def _find_free_port() -> int:
@@ -30,13 +31,14 @@ def _find_free_port() -> int:
 
 @dataclass
 class Cluster:
-    """`gridmill serve` in a folder: its API, its worker and its PostgreSQL."""
+    """`gridmill serve` in a folder, and a PostgreSQL that it reaches over a relay."""
 
     folder: Path
     environment: dict[str, str]
+    database: EmbeddedPostgres
+    to_database: Relay
     port: int = field(default_factory=_find_free_port)
     process: "subprocess.Popen[bytes] | None" = None
-    told: list[str] = field(default_factory=list[str])
 
     @property
     def url(self) -> str:
@@ -46,33 +48,44 @@ class Cluster:
     @property
     def key(self) -> str:
         """The admin key of the first start."""
-        return (self.folder / "api-key").read_text().strip()
+        return (self.folder / "data" / "api-key").read_text().strip()
 
     def launch(self) -> None:
         """Start it without waiting."""
         clean = {n: v for n, v in os.environ.items() if not n.startswith("GRIDMILL_")}
-        arguments = ["serve", "--port", str(self.port), "--data-dir", str(self.folder)]
-        with (self.folder.parent / "server.log").open("ab") as log:
+        address = URL(self.database.url).with_port(self.to_database.port)
+        own = {"GRIDMILL_DATABASE_URL": str(address), "GRIDMILL_MODELS_DIR": "/nowhere"}
+        arguments = ["serve", "--port", str(self.port), "--data-dir", str(self.folder / "data")]
+        with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "gridmill", *arguments],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                env=clean | self.environment,
+                env=clean | own | self.environment,
             )
 
     async def heal(self) -> None:
-        """Everything up again: nothing paused, the API and the engine ready."""
-        for pid in self._list_processes(""):
-            _send(pid, signal.SIGCONT)
+        """Everything up again: the API and the engine ready.
+
+        Raises `TimeoutError` when they do not come back.
+        """
         deadline = time.monotonic() + _START_SECONDS
         async with httpx2.AsyncClient(timeout=5) as client:
             while time.monotonic() < deadline:
-                self._restart_if_dead()
+                if self.process is None or self.process.poll() is not None:
+                    self.launch()
                 with suppress(httpx2.HTTPError):
                     if (await client.get(f"{self.url}/readyz")).status_code == 200:
                         return
                 await asyncio.sleep(0.1)
-        raise TimeoutError(f"not ready again: see {self.folder.parent / 'server.log'}")
+        raise TimeoutError(f"not ready again: see {self.folder / 'server.log'}")
+
+    async def keep_up(self) -> None:
+        """Start it again when it ended by itself, as an operator's service manager does."""
+        while True:
+            if self.process is not None and self.process.poll() is not None:
+                self.launch()
+            await asyncio.sleep(0.2)
 
     async def stop(self) -> None:
         """SIGTERM, and wait for its end."""
@@ -80,40 +93,28 @@ class Cluster:
             self.process.terminate()
             await asyncio.to_thread(self.process.wait, 40)
 
-    async def hurt(self, dice: random.Random) -> None:
-        """One fault, drawn by `dice`."""
-        fault = dice.choice(
-            (self._kill_worker, self._kill_api, self._kill_database, self._cut, self._pause)
-        )
-        self.told.append(f"{time.monotonic():.2f} {fault.__name__.lstrip('_')}")
-        await fault(dice)
-
-    async def _kill_worker(self, _: random.Random) -> None:
-        for pid in self._list_processes("gridmill worker"):
+    async def kill_worker(self) -> None:
+        """SIGKILL; the API starts another one."""
+        for pid in self._list_workers():
             _send(pid, signal.SIGKILL)
 
-    async def _kill_api(self, dice: random.Random) -> None:
-        """The parent alone: its worker and its database have to notice by themselves."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.kill()
-        await asyncio.to_thread(self.process.wait)
-        await asyncio.sleep(dice.random())
+    async def kill_api(self) -> None:
+        """The parent alone: its worker has to notice by itself."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            await asyncio.to_thread(self.process.wait)
         self.launch()
 
-    async def _kill_database(self, _: random.Random) -> None:
+    async def kill_database(self) -> None:
+        """SIGKILL to the postmaster; our supervisor starts it again."""
         with suppress(OSError, ValueError):
-            file = self.folder / "postgres" / "postmaster.pid"
-            _send(int(file.read_text().split("\n")[0]), signal.SIGKILL)
+            _send(self._read_postmaster(), signal.SIGKILL)
 
-    async def _cut(self, _: random.Random) -> None:
-        """Every connection of the database, in the middle of whatever runs on it."""
-        url = DataFolder.at(self.folder).read_address()
-        if url is None:
-            return
+    async def drop_sessions(self) -> None:
+        """End every session of the database, in the middle of whatever runs on it."""
         with suppress(psycopg.Error):
             connection = await psycopg.AsyncConnection.connect(
-                url, autocommit=True, connect_timeout=2
+                self.database.url, autocommit=True, connect_timeout=2
             )
             async with connection:
                 await connection.execute(
@@ -121,26 +122,61 @@ class Cluster:
                     " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
                 )
 
-    async def _pause(self, dice: random.Random) -> None:
+    async def pause_worker(self, seconds: float) -> None:
         """The worker stands still, perhaps for longer than its lease, and then goes on."""
-        pids = self._list_processes("gridmill worker")
-        for pid in pids:
-            _send(pid, signal.SIGSTOP)
-        await asyncio.sleep(dice.random() * _LONGEST_PAUSE_SECONDS)
-        for pid in pids:
-            _send(pid, signal.SIGCONT)
+        await _pause(self._list_workers(), seconds)
 
-    def _restart_if_dead(self) -> None:
-        if self.process is None or self.process.poll() is not None:
-            self.launch()
+    async def pause_api(self, seconds: float) -> None:
+        """The API stands still: what clients repeat meanwhile, it finds all at once."""
+        if self.process is not None and self.process.poll() is None:
+            await _pause([self.process.pid], seconds)
 
-    def _list_processes(self, word: str) -> list[int]:
+    async def pause_database(self, seconds: float) -> None:
+        """PostgreSQL stands still as a whole, in the middle of commits."""
+        with suppress(OSError, ValueError):
+            postmaster = self._read_postmaster()
+            await _pause([postmaster, *children_of(postmaster)], seconds)
+
+    def _read_postmaster(self) -> int:
+        file = self.folder / "database" / "postgres" / "postmaster.pid"
+        return int(file.read_text().split("\n")[0])
+
+    def _list_workers(self) -> list[int]:
         if self.process is None or self.process.poll() is not None:
             return []
         found: list[int] = []
         with suppress(OSError):
-            found = [pid for pid in children_of(self.process.pid) if word in command_of(pid)]
+            pids = children_of(self.process.pid)
+            found = [pid for pid in pids if "gridmill worker" in command_of(pid)]
         return found
+
+
+@asynccontextmanager
+async def running_cluster(
+    folder: Path, environment: Mapping[str, str], settings: Mapping[str, str] | None = None
+) -> AsyncGenerator[Cluster]:
+    """A server that is up; `settings` are PostgreSQL's, in place of ours."""
+    async with EmbeddedPostgres(folder / "database", settings=settings) as database:
+        port = URL(database.url).port
+        if port is None:
+            raise ValueError("the database has no port")
+        async with relaying(port) as relay:
+            cluster = Cluster(folder, dict(environment), database, relay)
+            try:
+                await cluster.heal()
+                yield cluster
+            finally:
+                await cluster.stop()
+
+
+async def _pause(pids: list[int], seconds: float) -> None:
+    try:
+        for pid in pids:
+            _send(pid, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+    finally:
+        for pid in pids:
+            _send(pid, signal.SIGCONT)
 
 
 def _send(pid: int, number: signal.Signals) -> None:

@@ -8,12 +8,15 @@ from typing import Any
 
 from aiohttp import web
 
+from benchmarks.nemesis.relay import Relay, relaying
+
 
 @dataclass
 class Received:
-    """Bodies by message id, each as often as it came."""
+    """Bodies by message id, each as often as it came, at `url`, which lies behind `relay`."""
 
-    url: str = ""
+    relay: Relay
+    url: str
     messages: dict[str, list[dict[str, Any]]] = field(
         default_factory=dict[str, list[dict[str, Any]]]
     )
@@ -22,11 +25,13 @@ class Received:
 @asynccontextmanager
 async def receiving(seed: int, faulty_share: float = 0.1) -> AsyncGenerator[Received]:
     """A receiver on a free loopback port; `faulty_share` of what arrives is answered with 500."""
-    received, dice = Received(), random.Random(seed)
+    dice = random.Random(seed)
+
+    messages: dict[str, list[dict[str, Any]]] = {}
 
     async def receive(request: web.Request) -> web.Response:
         body = await request.json()
-        received.messages.setdefault(request.headers["webhook-id"], []).append(body)
+        messages.setdefault(request.headers["webhook-id"], []).append(body)
         return web.Response(status=500 if dice.random() < faulty_share else 204)
 
     app = web.Application()
@@ -37,7 +42,8 @@ async def receiving(seed: int, faulty_share: float = 0.1) -> AsyncGenerator[Rece
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]
-        received.url = f"http://{host}:{port}/"
-        yield received
+        async with relaying(port) as relay:
+            received = Received(relay, f"http://{host}:{relay.port}/", messages)
+            yield received
     finally:
         await runner.cleanup()

@@ -33,12 +33,23 @@ class TaskSeen:
 
 
 @dataclass
+class DatasetMade:
+    """A small dataset of its own name; `dataset_id` and `is_gone` as of a `Note`."""
+
+    name: str
+    dataset_id: str | None = None
+    is_gone: bool | None = False
+
+
+@dataclass
 class Record:
-    """All that one run was told."""
+    """All that one run was told; `answered` counts definite answers."""
 
     notes: dict[str, Note] = field(default_factory=dict[str, Note])
     tasks: dict[str, TaskSeen] = field(default_factory=dict[str, TaskSeen])
+    datasets: list[DatasetMade] = field(default_factory=list[DatasetMade])
     operations: int = 0
+    answered: int = 0
     unanswered: int = 0
 
     def list_inserted(self) -> Iterator[Note]:

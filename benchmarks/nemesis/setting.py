@@ -2,28 +2,34 @@
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from benchmarks.nemesis.clients import ENDED
 from benchmarks.nemesis.cluster import Cluster
 from benchmarks.nemesis.record import Json
 
 _SECRET = "a secret of the nemesis"
+_EVENTS = [
+    "dataset.created",
+    "dataset.task.started",
+    *(f"dataset.task.{status}" for status in sorted(ENDED)),
+    "datasource.processed",
+    "datasource.failed",
+]
 _COLUMN: Json = {"name": "sector", "metadata": {"prompt": "The sector of {{company}}"}}
 
 
-def make_cluster(folder: Path, model_url: str) -> Cluster:
-    """A server that asks the fake model and may deliver to loopback."""
-    environment = {
+def make_environment(model_url: str) -> dict[str, str]:
+    """Settings of a server that asks the fake model and may deliver to loopback."""
+    return {
         "GRIDMILL_LLM_BASE_URL": model_url,
         "GRIDMILL_LLM_API_KEY": "fake",
         "GRIDMILL_LLM_MODEL": "fake-model",
         "GRIDMILL_EGRESS_ALLOW": "127.0.0.0/8",
         "GRIDMILL_WEBHOOK_ALLOW_HTTP": "true",
     }
-    return Cluster(folder / "data", environment)
 
 
 def open_client(cluster: Cluster) -> httpx2.AsyncClient:
@@ -42,10 +48,10 @@ async def make(client: httpx2.AsyncClient, path: str, body: Mapping[str, Any]) -
     return reply.json()
 
 
-async def make_webhook(client: httpx2.AsyncClient, url: str) -> str:
-    """An endpoint without events of its own: tasks name it."""
-    body: Json = {"name": "nemesis", "url": url, "events": [], "secret": _SECRET}
-    return str((await make(client, "/webhooks", body))["webhookId"])
+async def make_webhook(client: httpx2.AsyncClient, url: str) -> Json:
+    """An endpoint that is told everything; tasks name it too."""
+    body: Json = {"name": "nemesis", "url": url, "events": _EVENTS, "secret": _SECRET}
+    return await make(client, "/webhooks", body)
 
 
 async def make_companies(client: httpx2.AsyncClient, name: str, rows: int) -> str:

@@ -67,7 +67,7 @@ def _write_operation(method: str, path: str, operation: Json) -> str:
         )
         parts.append(f"<table>{rows}</table>")
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-        parts.append(f"<p>Body, <code>{escape(kind)}</code></p>{_write_schema(content['schema'])}")
+        parts.append(f"<p>Body, <code>{escape(kind)}</code></p>{_write_content(content)}")
     rows = "".join(
         f"<tr><td><code>{status}</code></td><td>{_write_text(told['description'])}"
         f"{_write_reply(told) if status < '300' else ''}</td></tr>"
@@ -79,9 +79,16 @@ def _write_operation(method: str, path: str, operation: Json) -> str:
 
 def _write_reply(told: Json) -> str:
     return "".join(
-        f" <code>{escape(kind)}</code> {_write_schema(content['schema'])}"
+        f" <code>{escape(kind)}</code> {_write_content(content)}"
         for kind, content in told.get("content", {}).items()
     )
+
+
+def _write_content(content: Json) -> str:
+    """A link to the shape, and an example of it."""
+    example: object = content.get("example")
+    shown = f"<pre>{escape(example)}</pre>" if isinstance(example, str) else _write_json(example)
+    return _write_schema(content["schema"]) + ("" if example is None else shown)
 
 
 def _write_schema(schema: Json) -> str:
@@ -92,8 +99,8 @@ def _write_schema(schema: Json) -> str:
     return f'<a href="#schema-{name}">{name}</a>'
 
 
-def _write_json(schema: Json) -> str:
-    return f"<pre>{escape(orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode())}</pre>"
+def _write_json(value: object) -> str:
+    return f"<pre>{escape(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())}</pre>"
 
 
 def _write_text(text: str) -> str:

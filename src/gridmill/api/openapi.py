@@ -12,6 +12,8 @@ from pydantic.json_schema import models_json_schema
 
 import gridmill
 from gridmill.api import openapi_headers
+from gridmill.api.openapi_bounds import bound_read, bound_sent
+from gridmill.api.openapi_examples import add_examples
 from gridmill.api.routes import Mounted
 from gridmill.kit.errors import GridmillError
 from gridmill.kit.http import Operation
@@ -98,14 +100,20 @@ def write_openapi(routes: Iterable[Mounted]) -> Json:
 
 
 def _write_models(operations: Iterable[Operation]) -> tuple[Mapping[ModelKey, Json], Json]:
-    wanted: dict[ModelKey, None] = {}
+    bodies: dict[ModelKey, None] = {}
+    replies: dict[ModelKey, None] = {}
     for operation in operations:
         if operation.body is not None:
-            wanted[operation.body, "validation"] = None
+            bodies[operation.body, "validation"] = None
         if operation.reply is not None:
-            wanted[operation.reply, "serialization"] = None
-    references, schema = models_json_schema(list(wanted), ref_template=_REF)
-    return cast("Mapping[ModelKey, Json]", references), _tidy(schema.get("$defs", {}))
+            replies[operation.reply, "serialization"] = None
+    sent, sent_schema = models_json_schema(list(bodies), ref_template=_REF)
+    read, read_schema = models_json_schema(list(replies), ref_template=_REF)
+    definitions = bound_sent(sent_schema.get("$defs", {}))
+    for name, shape in bound_read(read_schema.get("$defs", {})).items():
+        if definitions.setdefault(name, shape) != shape:
+            raise ValueError(f"{name} is sent and read in two shapes: name them apart")
+    return cast("Mapping[ModelKey, Json]", {**sent, **read}), definitions
 
 
 def _write_operation(
@@ -144,6 +152,7 @@ def _write_operation(
             "required": True,
             "content": {"multipart/form-data": {"schema": dict(operation.multipart)}},
         }
+    add_examples(written)
     return written
 
 
@@ -227,22 +236,10 @@ def _query_parameters(operation: Operation) -> list[Json]:
             "in": "query",
             "required": name in schema.get("required", ()),
             "description": field.get("description", name),
-            "schema": _tidy(_inline(field, definitions)),
+            "schema": bound_sent(_inline(field, definitions)),
         }
         for name, field in schema.get("properties", {}).items()
     ]
-
-
-def _tidy(schema: Any) -> Any:  # noqa: ANN401 - JSON
-    """A schema with integers of a known width; generators pick their type by it."""
-    if isinstance(schema, list):
-        return [_tidy(item) for item in schema]  # pyright: ignore[reportUnknownVariableType]
-    if not isinstance(schema, dict):
-        return schema
-    fields: Json = {name: _tidy(value) for name, value in schema.items()}  # pyright: ignore[reportUnknownVariableType]
-    if fields.get("type") == "integer":
-        fields.setdefault("format", "int64")
-    return fields
 
 
 def _inline(schema: Any, definitions: Json) -> Any:  # noqa: ANN401 - JSON

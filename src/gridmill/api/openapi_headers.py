@@ -16,7 +16,7 @@ from gridmill.kit.http.idempotency import HEADER, METHODS, REPLAYED
 
 Json: TypeAlias = dict[str, Any]
 
-_INTEGER = {"type": "integer", "format": "int64", "minimum": 0}
+_INTEGER = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**63 - 1}
 _TEXT = {"type": "string"}
 _KEY = {
     **_TEXT,

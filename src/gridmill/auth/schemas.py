@@ -1,15 +1,18 @@
 """Wire shapes of keys."""
 
 import re
+from datetime import UTC
 from typing import Annotated, Self, TypeAlias
 
 from pydantic import AwareDatetime, BeforeValidator, Field, field_validator, model_validator
 
 from gridmill.auth.model import MAX_LABEL_LENGTH, ApiKey, Scope
 from gridmill.kit.clock import now, to_wire
-from gridmill.kit.http import PaginationReply, WireModel
+from gridmill.kit.http import PAGE_LIMIT, PaginationReply, WireModel
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+_MOST_DATASETS = 1_000
 
 
 def _check_iso(moment: object) -> object:
@@ -35,7 +38,7 @@ class KeyCreate(WireModel):
     dataset_ids: list[str] | None = Field(
         default=None,
         min_length=1,
-        max_length=1000,
+        max_length=_MOST_DATASETS,
         description="The only datasets it reaches; all of the workspace, when left out",
     )
 
@@ -49,8 +52,14 @@ class KeyCreate(WireModel):
     @field_validator("expires_at")
     @classmethod
     def _check_expiry(cls, moment: AwareDatetime | None) -> AwareDatetime | None:
-        if moment is not None and moment <= now():
+        if moment is None:
+            return None
+        if moment <= now():
             raise ValueError("This must be in the future.")
+        try:
+            moment.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("This must be before the year 10000 in UTC.") from None
         return moment
 
     @model_validator(mode="after")
@@ -66,8 +75,8 @@ class KeyItem(WireModel):
     key_id: str
     name: str
     hint: str = Field(description="How the key starts")
-    scopes: list[Scope]
-    dataset_ids: list[str] | None
+    scopes: list[Scope] = Field(max_length=3)
+    dataset_ids: list[str] | None = Field(max_length=_MOST_DATASETS)
     created_at: str
     expires_at: str | None
 
@@ -83,7 +92,7 @@ class KeyWithSecret(KeyItem):
 class KeyList(WireModel):
     """A page of keys."""
 
-    keys: list[KeyItem]
+    keys: list[KeyItem] = Field(max_length=PAGE_LIMIT)
     pagination: PaginationReply
 
 

@@ -1,9 +1,18 @@
 """What replies look like, for the description of the API: the replies themselves are plain dicts."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from gridmill.datasets.model import DatasetStatus, DatasetType, TaskType
-from gridmill.kit.http import PaginationReply, WireModel
+from pydantic import Field
+
+from gridmill.datasets.model import (
+    COLUMN_LIMIT,
+    INSERT_LIMIT,
+    DatasetStatus,
+    DatasetType,
+    TaskType,
+)
+from gridmill.datasets.schemas import ROW_PAGE_LIMIT
+from gridmill.kit.http import PAGE_LIMIT, PaginationReply, WireModel
 from gridmill.kit.values import DataType
 
 
@@ -39,14 +48,14 @@ class DatasetItem(WireModel):
 class DatasetReply(DatasetItem):
     """A dataset with its columns and config."""
 
-    columns: list[ColumnReply]
+    columns: list[ColumnReply] = Field(max_length=COLUMN_LIMIT)
     config: dict[str, Any]
 
 
 class DatasetsReply(WireModel):
     """A page of datasets."""
 
-    datasets: list[DatasetItem]
+    datasets: list[DatasetItem] = Field(max_length=PAGE_LIMIT)
     pagination: PaginationReply
 
 
@@ -81,13 +90,16 @@ class CellReply(PlacedCell):
     column_id: str
 
 
+_DataRow = Annotated[list[PlacedCell | Any], Field(max_length=COLUMN_LIMIT)]
+
+
 class DataReply(WireModel):
     """A page of rows: `data[i]` belongs to `rowIds[i]`; bare values with `cells=values`."""
 
     dataset_id: str
-    columns: list[ColumnReply]
-    row_ids: list[str]
-    data: list[list[PlacedCell | Any]]
+    columns: list[ColumnReply] = Field(max_length=COLUMN_LIMIT)
+    row_ids: list[str] = Field(max_length=ROW_PAGE_LIMIT)
+    data: list[_DataRow] = Field(max_length=ROW_PAGE_LIMIT)
     pagination: PaginationReply
 
 
@@ -110,7 +122,7 @@ class HistoryItem(WireModel):
 class HistoryReply(WireModel):
     """A page of a cell's writes, newest first."""
 
-    history: list[HistoryItem]
+    history: list[HistoryItem] = Field(max_length=PAGE_LIMIT)
     pagination: PaginationReply
 
 
@@ -123,7 +135,7 @@ class ReviewReply(WireModel):
 class RowsReply(WireModel):
     """The rows made, in the order given."""
 
-    row_ids: list[str]
+    row_ids: list[str] = Field(max_length=INSERT_LIMIT)
 
 
 class RowsDeletedReply(WireModel):

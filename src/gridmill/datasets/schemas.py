@@ -35,6 +35,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MODEL = re.compile(r"[^/\s]+/\S+")
 
 _INTEGER_LIMIT = 2**63
+ROW_PAGE_LIMIT = 1_000
 
 
 def _check_integers(value: object) -> object:
@@ -331,7 +332,7 @@ class DatasetListQuery(ListQuery):
 class DataQuery(ListQuery):
     """Which page of the data, in which order."""
 
-    limit: int = Field(default=50, ge=1, le=1000)
+    limit: int = Field(default=50, ge=1, le=ROW_PAGE_LIMIT)
     sort: str | None = Field(default=None, max_length=200, description="A column's id or name")
     order: Literal["asc", "desc"] = "asc"
     filter: str | None = Field(default=None, description="At most 10,000 characters")

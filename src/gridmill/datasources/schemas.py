@@ -1,18 +1,21 @@
 """Wire shapes of `/datasources`."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from gridmill.datasources.model import DataSource, LinkedDataset, SourceColumn
-from gridmill.datasources.parsing.model import Format, ParsedColumn, Preview
+from gridmill.datasources.parsing.files import PREVIEW_ROWS
+from gridmill.datasources.parsing.model import MAX_COLUMNS, Format, ParsedColumn, Preview
 from gridmill.kit import clock
-from gridmill.kit.http import ListQuery, PaginationReply, WireModel
+from gridmill.kit.http import PAGE_LIMIT, ListQuery, PaginationReply, WireModel
 from gridmill.kit.values import DataType, to_wire
 from gridmill.storage.grids import GridPage
 
 _Column = SourceColumn | ParsedColumn
+_Row = Annotated[list[Any], Field(max_length=MAX_COLUMNS)]
+_ROW_PAGE_LIMIT = 1_000
 
 UPLOAD_FORM: dict[str, Any] = {
     "type": "object",
@@ -55,7 +58,7 @@ class SourceListQuery(ListQuery):
 class SourceDataQuery(ListQuery):
     """Which rows to read, and in which order."""
 
-    limit: int = Field(default=50, ge=1, le=1000, description="Rows a page")
+    limit: int = Field(default=50, ge=1, le=_ROW_PAGE_LIMIT, description="Rows a page")
     sort: str | None = Field(default=None, min_length=1, description="Column to order by")
     order: Literal["asc", "desc"] = "asc"
     filter: str | None = Field(
@@ -117,7 +120,7 @@ class LinkedDatasetReply(WireModel):
 class SourceReply(SourceItem):
     """A data source by itself."""
 
-    columns: list[SourceColumnReply]
+    columns: list[SourceColumnReply] = Field(max_length=MAX_COLUMNS)
     linked_datasets: list[LinkedDatasetReply]
 
 
@@ -136,22 +139,22 @@ class PreviewReply(WireModel):
     header: bool | None
     sheet: str | None
     sheets: list[str] | None
-    columns: list[SourceColumnReply]
-    rows: list[list[Any]]
+    columns: list[SourceColumnReply] = Field(max_length=MAX_COLUMNS)
+    rows: list[_Row] = Field(max_length=PREVIEW_ROWS)
 
 
 class SourceListReply(WireModel):
     """A page of data sources, newest first."""
 
-    data_sources: list[SourceItem]
+    data_sources: list[SourceItem] = Field(max_length=PAGE_LIMIT)
     pagination: PaginationReply
 
 
 class SourceDataReply(WireModel):
     """A page of rows: `data[i][j]` is the value of column `j`."""
 
-    columns: list[SourceColumnReply]
-    data: list[list[Any]]
+    columns: list[SourceColumnReply] = Field(max_length=MAX_COLUMNS)
+    data: list[_Row] = Field(max_length=_ROW_PAGE_LIMIT)
     pagination: PaginationReply
 
 

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from itertools import accumulate
-from typing import NoReturn
+from typing import NoReturn, TypeVar, cast
 
 import orjson
 
@@ -142,6 +142,24 @@ def dump_json(value: object) -> bytes:
     Integers beyond 64 bits are the caller's to turn into strings (`values.to_wire` does).
     """
     return orjson.dumps(value)
+
+
+_JsonT = TypeVar("_JsonT")
+
+
+def restore_doubles(stored: _JsonT) -> _JsonT:
+    """JSON from a `jsonb` column with the doubles that went in.
+
+    PostgreSQL writes 1e20 without its exponent, so it comes back as an integer, which no reply can
+    hold. What we store has integers of 64 bits at most: a larger one was a double.
+    """
+    if isinstance(stored, dict):
+        return cast("_JsonT", {k: restore_doubles(v) for k, v in stored.items()})  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(stored, list):
+        return cast("_JsonT", [restore_doubles(one) for one in stored])  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(stored, int) and not -(2**63) <= stored < 2**63:
+        return cast("_JsonT", float(stored))
+    return stored
 
 
 def dump_json_text(value: object) -> str:

@@ -62,7 +62,9 @@ async def find_unbound_role(tx: Tx) -> str | None:
 
 def describe_unbound(role: str) -> str:
     """What an operator is told of such a role."""
+    name = sql.Identifier(role).as_string()
     return (
         f"the database role {role} passes row-level security, so nothing stands behind the"
-        f" conditions of the statements: ALTER ROLE {role} NOBYPASSRLS, or connect as another role"
+        f" conditions of the statements. Have a superuser say: ALTER ROLE {name} NOBYPASSRLS;"
+        " and restart, or connect as a role without BYPASSRLS that owns the database"
     )

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gridmill.kit.http import ListQuery, NamedIds, PaginationReply, WireModel
+from gridmill.kit.http import PAGE_LIMIT, ListQuery, NamedIds, PaginationReply, WireModel
 from gridmill.tasks.model import MAX_NEW_ROWS, Budget, TaskKind, TaskStatus
 from gridmill.tasks.selection import SelectionRequest
 
@@ -254,7 +254,7 @@ class TaskReply(WireModel):
 class TaskList(WireModel):
     """A page of tasks."""
 
-    tasks: list[TaskReply]
+    tasks: list[TaskReply] = Field(max_length=PAGE_LIMIT)
     pagination: PaginationReply
 
 
@@ -290,7 +290,7 @@ class ConfidenceReply(WireModel):
 
     cells: int
     mean: float | None
-    histogram: list[ConfidenceBin]
+    histogram: list[ConfidenceBin] = Field(min_length=10, max_length=10)
 
 
 class ReportReply(WireModel):
@@ -340,5 +340,5 @@ class WorkspaceUsage(WireModel):
 
     since: str = Field(alias="from")
     until: str = Field(alias="to")
-    days: list[UsageDayReply]
+    days: list[UsageDayReply] = Field(max_length=_MOST_DAYS)
     total: UsageTotal

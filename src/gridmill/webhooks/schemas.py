@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from gridmill.kit.clock import to_wire
-from gridmill.kit.http import ListQuery, PaginationReply, WireModel
+from gridmill.kit.http import PAGE_LIMIT, ListQuery, PaginationReply, WireModel
 from gridmill.webhooks.model import (
     MIN_SECRET_LENGTH,
     Delivery,
@@ -19,6 +19,7 @@ from gridmill.webhooks.service import WebhookFields
 
 _MASK = "********"
 _MOST_SECRET = 1_024
+_MOST_EVENTS = 20
 # Enough to be told that a URL is too long, and why.
 _MOST_URL = 100_000
 
@@ -28,7 +29,7 @@ class WebhookUpdate(WireModel):
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
     url: str | None = Field(default=None, max_length=_MOST_URL)
-    events: list[Event] | None = Field(default=None, max_length=20)
+    events: list[Event] | None = Field(default=None, max_length=_MOST_EVENTS)
     headers: dict[str, str] | None = Field(default=None, description="Sent along; all at once")
     secret: str | None = Field(default=None, min_length=MIN_SECRET_LENGTH, max_length=_MOST_SECRET)
     signature_format: SignatureFormat | None = None
@@ -60,7 +61,7 @@ class WebhookCreate(WireModel):
 
     name: str = Field(min_length=1, max_length=200, description="What people call it")
     url: str = Field(max_length=_MOST_URL, description="Where events are sent")
-    events: list[Event] = Field(max_length=20, description="What it subscribes to")
+    events: list[Event] = Field(max_length=_MOST_EVENTS, description="What it subscribes to")
     headers: dict[str, str] = Field(default_factory=dict[str, str], description="Sent along")
     secret: str = Field(
         min_length=MIN_SECRET_LENGTH, max_length=_MOST_SECRET, description="Signs what is sent"
@@ -122,7 +123,7 @@ class WebhookItem(WireModel):
     webhook_id: str
     name: str
     url: str
-    events: list[Event]
+    events: list[Event] = Field(max_length=_MOST_EVENTS)
     headers: dict[str, str] = Field(description="Values masked")
     signature_format: SignatureFormat
     created_at: str
@@ -150,20 +151,20 @@ class DeliveryItem(WireModel):
 class WebhookReply(WebhookItem):
     """A webhook with its latest deliveries."""
 
-    recent_deliveries: list[DeliveryItem]
+    recent_deliveries: list[DeliveryItem] = Field(max_length=PAGE_LIMIT)
 
 
 class WebhookList(WireModel):
     """A page of webhooks."""
 
-    webhooks: list[WebhookItem]
+    webhooks: list[WebhookItem] = Field(max_length=PAGE_LIMIT)
     pagination: PaginationReply
 
 
 class DeliveryList(WireModel):
     """A page of deliveries."""
 
-    deliveries: list[DeliveryItem]
+    deliveries: list[DeliveryItem] = Field(max_length=PAGE_LIMIT)
     pagination: PaginationReply
 
 

@@ -177,9 +177,20 @@ async def test_a_body_or_query_with_wrong_types_or_unknown_fields_is_422(
             if one["in"] == "query":
                 twice = f"{place}?{one['name']}=1&{one['name']}=1"
                 check(await client.request(method, twice), said, "VALIDATION_ERROR")
-        if any(one["in"] == "query" for one in said.get("parameters", [])):
-            response = await client.request(method, f"{place}?nonsense=1")
-            check(response, said, "VALIDATION_ERROR")
+
+
+async def test_an_unknown_parameter_is_422_everywhere_and_nothing_was_done(
+    client: httpx2.AsyncClient, ids: dict[str, str]
+) -> None:
+    for path, method, said in ROUTES:
+        place = _fill(path, ids)
+        check(await client.request(method, f"{place}?nonsense=1"), said, "VALIDATION_ERROR")
+        check(await client.request(method, f"{place}?nonsense=%00"), said, "INVALID_TEXT")
+    for kind in ("datasets", "webhooks", "datasources"):
+        found = ids[f"{kind.removesuffix('s')}_id"]
+        assert (await client.get(f"/{kind}/{found}")).status_code == 200
+    keys = (await client.get("/keys")).json()["keys"]
+    assert ids["key_id"] in {key["keyId"] for key in keys}
 
 
 async def test_a_method_that_a_path_does_not_answer_is_405_with_those_that_it_does(

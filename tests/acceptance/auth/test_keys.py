@@ -156,7 +156,10 @@ async def test_an_expiry_comes_back_in_utc(
     assert (response.status_code, response.json().get("expiresAt")) == (201, kept), response.text
 
 
-@pytest.mark.parametrize("moment", ["2030-02-30T00:00:00Z", "2030-01-01T00:00:00+99:99", 1, True])
+@pytest.mark.parametrize(
+    "moment",
+    ["2030-02-30T00:00:00Z", "2030-01-01T00:00:00+99:99", "9999-12-31T23:59:59-14:00", 1, True],
+)
 async def test_an_expiry_that_is_no_moment_is_refused(
     client: httpx2.AsyncClient, moment: object
 ) -> None:

@@ -67,7 +67,6 @@ async def test_a_repeat_gets_the_first_reply_and_has_no_effect(
     [
         ("POST", "one", {"name": "another"}),
         ("POST", "two", None),
-        ("POST", "one?x=1", None),
     ],
 )
 async def test_a_key_is_good_for_one_call(

@@ -1,7 +1,9 @@
 """What an operator is told of a database whose role nothing binds."""
 
+import re
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
@@ -31,3 +33,19 @@ async def test_a_role_that_passes_row_security_is_warned_of_at_the_start_and_by_
         ]
         assert [finding.mark for finding in found] == [Mark.WARN if passes_policies else Mark.OK]
         assert ("NOBYPASSRLS" in found[0].text) is passes_policies
+
+
+async def test_what_the_doctor_says_mends_it(postgres: Server, tmp_path: Path) -> None:
+    with open_to_role(postgres, passes_policies=True) as (url, _):
+        await prepare_database(url)
+        settings = load_settings(data_dir=tmp_path, database_url=SecretStr(url))
+        marks: list[Mark] = []
+        for _ in range(2):
+            async for finding in examine(settings, ask=False):
+                if finding.subject == "row security":
+                    marks.append(finding.mark)
+                    said = re.search(r"ALTER ROLE .*?;", finding.text)
+                    if said is not None:
+                        with psycopg.connect(postgres.url, autocommit=True) as superuser:
+                            superuser.execute(said[0].encode())
+        assert marks == [Mark.WARN, Mark.OK]

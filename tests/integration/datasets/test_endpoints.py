@@ -46,6 +46,18 @@ async def test_a_dataset_is_made_read_changed_and_deleted(client: Client) -> Non
     assert (await client.call("GET", f"/{dataset_id}")).json()["code"] == "DATASET_NOT_FOUND"
 
 
+async def test_a_column_keeps_numbers_that_no_64_bits_hold(client: Client) -> None:
+    metadata = {
+        "minimum": -1e300,
+        "maximum": 1e20,
+        "examples": [{"input": {"big": 1e25}, "output": 2**63 - 1}],
+    }
+    columns = [{"name": "a", "dataType": "number", "metadata": metadata}]
+    dataset_id = await client.make(columns=columns)
+    got = (await client.call("GET", f"/{dataset_id}")).json()
+    assert got["columns"][0]["metadata"] == metadata
+
+
 async def test_404_comes_before_the_body_and_strangers_see_nothing(client: Client) -> None:
     dataset_id = await client.imported()
     data = await client.data(dataset_id)

@@ -55,6 +55,11 @@ def _tighten_bound(document: Json) -> None:
     document["components"]["schemas"]["KeyCreate"]["properties"]["name"]["maxLength"] = 3
 
 
+def _tighten_bound_of_format(document: Json) -> None:
+    shape = document["components"]["schemas"]["MetadataBody"]["properties"]["minimum"]
+    shape["anyOf"][0]["minimum"] = -(2**63) + 1
+
+
 def _bind_what_was_open(document: Json) -> None:
     document["components"]["schemas"]["DatasetCreate"]["properties"]["name"]["pattern"] = "^a"
 
@@ -91,6 +96,7 @@ def _drop_shape(document: Json) -> None:
     "change",
     [
         _tighten_bound,
+        _tighten_bound_of_format,
         _bind_what_was_open,
         _drop_way_to_write,
         _tighten_within_options,
@@ -122,6 +128,9 @@ def test_what_only_adds_breaks_nobody() -> None:
     new["paths"]["/api/v2/new"] = new["paths"][DATASET]
     new["components"]["schemas"]["TaskReply"]["properties"]["extra"] = {"type": "string"}
     new["components"]["schemas"]["BulkCreate"]["properties"]["extra"] = {"type": "string"}
+    # Sixty-four bits are what the format said before.
+    for old_one in old["components"]["schemas"]["MetadataBody"]["properties"]["minimum"]["anyOf"]:
+        old_one.pop("minimum", None)
     # What a reply bounds or promises more closely, and what a body takes more of, breaks nobody.
     new["components"]["schemas"]["TaskReply"]["properties"]["taskId"]["maxLength"] = 36
     new["components"]["schemas"]["KeyCreate"]["properties"]["name"]["maxLength"] = 10_000

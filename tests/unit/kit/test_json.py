@@ -3,12 +3,38 @@
 import json
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gridmill.kit.errors import GridmillError, InvalidJson, InvalidText, PayloadTooLarge
-from gridmill.kit.json import MAX_BODY_BYTES, dump_json_text, is_too_deep, parse_request
+from gridmill.kit.json import (
+    MAX_BODY_BYTES,
+    dump_json_text,
+    is_too_deep,
+    parse_request,
+    restore_doubles,
+)
+
+
+def _write_without_exponents(value: float) -> int | float:
+    """As `jsonb` gives a number back: 1e20 as the integer that it is."""
+    return int(value) if value.is_integer() and abs(value) >= 2**63 else value
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_stored_double_is_what_it_was_however_large(value: float) -> None:
+    stored = {"a": [_write_without_exponents(value), {"b": _write_without_exponents(-value)}]}
+    assert restore_doubles(stored) == {"a": [value, {"b": -value}]}
+    orjson.dumps(restore_doubles(stored))
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_a_stored_integer_of_64_bits_stays_one(value: int) -> None:
+    found = restore_doubles([value])
+    assert found == [value]
+    assert isinstance(found[0], int)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from gridmill.datasets.model import (
     NewColumn,
     TaskType,
 )
+from gridmill.kit.json import restore_doubles
 from gridmill.kit.values import DataType
 from gridmill.storage.database import Tx
 
@@ -152,7 +153,7 @@ async def list_columns(tx: Tx, dataset_id: UUID) -> list[Column]:
             name=row[3],
             data_type=DataType(row[4]),
             task_type=TaskType(row[5]),
-            metadata=ColumnMetadata.from_json(row[6]),
+            metadata=ColumnMetadata.from_json(restore_doubles(row[6])),
         )
         for row in await cursor.fetchall()
     ]
@@ -270,7 +271,7 @@ def _to_dataset(row: Sequence[Any]) -> Dataset:
         name=row[2],
         description=row[3],
         type=DatasetType(row[4]),
-        config=row[5],
+        config=restore_doubles(row[5]),
         status=DatasetStatus(row[6]),
         error=row[7],
         grid_no=row[8],

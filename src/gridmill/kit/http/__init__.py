@@ -40,13 +40,14 @@ from gridmill.kit.http.call import (
 from gridmill.kit.http.downloads import Download, send_download
 from gridmill.kit.http.etags import check_match, has_precondition, make_etag, tagged_reply
 from gridmill.kit.http.operation import Operation, RouteOptions, operation
-from gridmill.kit.http.query import ListQuery, PaginationReply, parse_query
+from gridmill.kit.http.query import PAGE_LIMIT, ListQuery, PaginationReply, parse_query
 from gridmill.kit.http.replies import error_reply, no_content, reply, to_json
 from gridmill.kit.http.routing import CallRoute, make_router
 from gridmill.kit.http.wire import EmptyBody, NamedIds, WireModel, validate_json
 
 __all__ = [
     "BODY_LIMIT",
+    "PAGE_LIMIT",
     "Call",
     "CallDep",
     "CallRoute",

@@ -14,11 +14,17 @@ from psycopg.rows import TupleRow
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gridmill.kit.errors import GridmillError, InsufficientScope, Unauthorized, ValidationFailed
+from gridmill.kit.errors import (
+    GridmillError,
+    InsufficientScope,
+    InvalidText,
+    Unauthorized,
+    ValidationFailed,
+)
 from gridmill.kit.http import idempotency
 from gridmill.kit.http.body import BODY_LIMIT, check_json_type, read_body
 from gridmill.kit.http.query import parse_query
-from gridmill.kit.http.wire import ModelT, validate_json
+from gridmill.kit.http.wire import ModelT, WireModel, validate_json
 from gridmill.kit.json import parse_request
 
 ServiceT = TypeVar("ServiceT")
@@ -27,6 +33,10 @@ _NOBODY = UUID(int=0)
 
 # What is checked after the body, and so after the idempotency key.
 _AFTER_BODY = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
+
+
+class _NoQuery(WireModel):
+    """No parameter."""
 
 
 class Caller(Protocol):
@@ -79,7 +89,7 @@ class Call:
         self._claim: idempotency.Claim | None = None
         self._effect = AsyncExitStack()
         self._key: str | None = None
-        self._bad_key: GridmillError | None = None
+        self._fault: GridmillError | None = None
         self._read_key()
 
     @property
@@ -151,8 +161,8 @@ class Call:
 
     async def keep_response(self, response: Response, shown_once: Sequence[str]) -> None:
         """Keep a reply for repeats, in the transaction of its effect; only a claimed call's."""
-        if self._bad_key is not None:
-            raise self._bad_key  # it had no body that would have been refused; the effect is undone
+        if self._fault is not None:
+            raise self._fault  # it had no body that would have been refused; the effect is undone
         if self._key is not None and self._tx is None:
             await self.tx()
         claim, self._claim = self._claim, None
@@ -165,10 +175,11 @@ class Call:
         """Undo the effect and keep its refusal for repeats; only a claimed call's.
 
         Raises:
-            ValidationFailed: the key is malformed, and that is to be said before this `error`.
+            ValidationFailed, InvalidText: the key or the query is malformed, and that is to be
+                said before this `error`.
         """
-        if self._bad_key is not None and error.status in _AFTER_BODY:
-            raise self._bad_key from None
+        if self._fault is not None and error.status in _AFTER_BODY:
+            raise self._fault from None
         claim, self._claim = self._claim, None
         if claim is not None and self._tx is not None and idempotency.is_kept(error):
             await self._effect.__aexit__(type(error), error, error.__traceback__)
@@ -187,8 +198,8 @@ class Call:
             ValidationFailed: also for an `Idempotency-Key` that is malformed.
             UnsupportedMediaType, PayloadTooLarge, InvalidJson, InvalidText.
         """
-        if self._bad_key is not None:
-            raise self._bad_key
+        if self._fault is not None:
+            raise self._fault
         if self._key is not None:
             await self.tx()  # a repeat ends here, whatever its body says
         if optional and self._is_bodiless():
@@ -208,21 +219,35 @@ class Call:
         """
         return parse_query(model, cast("bytes", self.request.scope.get("query_string", b"")))
 
+    def refuse_query(self) -> None:
+        """Refuse whatever stands in the query string: the operation has no parameters there.
+
+        Raises:
+            ValidationFailed, InvalidText: now or, where the path names something, after its 404.
+        """
+        try:
+            self.query(_NoQuery)
+        except (ValidationFailed, InvalidText) as error:
+            self._tell_later(error)
+
     async def _read(self, limit: int) -> bytes:
         if self._raw is None:
             self._raw = await read_body(self.request, limit)
         return self._raw
 
     def _read_key(self) -> None:
-        """Where the path names something its 404 goes first, so that a bad key is told later."""
         if self.request.method not in idempotency.METHODS:
             return
         try:
             self._key = idempotency.read_key(self.request.headers.getlist(idempotency.HEADER))
         except ValidationFailed as error:
-            if not self.request.path_params:
-                raise
-            self._bad_key = error
+            self._tell_later(error)
+
+    def _tell_later(self, fault: GridmillError) -> None:
+        """Where the path names something its 404 goes first, so that a 422 is told after it."""
+        if not self.request.path_params:
+            raise fault
+        self._fault = self._fault or fault
 
     def _is_bodiless(self) -> bool:
         headers = self.request.headers
@@ -244,6 +269,14 @@ async def _open_call(request: Request) -> AsyncIterator[Call]:
 
 CallDep = Annotated[Call, Depends(_open_call, scope="function")]
 """The parameter type of every endpoint."""
+
+
+def _refuse_query(call: CallDep) -> None:
+    call.refuse_query()
+
+
+WITHOUT_QUERY = cast("params.Depends", Depends(_refuse_query))
+"""A route dependency: 422 for any parameter in the query string."""
 
 
 def require(scope: str) -> params.Depends:

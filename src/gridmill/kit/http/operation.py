@@ -21,7 +21,7 @@ from gridmill.kit.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from gridmill.kit.http.call import require
+from gridmill.kit.http.call import WITHOUT_QUERY, require
 
 EXTENSION = "x-gridmill-operation"
 """Where a route's `openapi_extra` keeps its `Operation`."""
@@ -93,16 +93,19 @@ def operation(
         body_required=body_required,
         multipart=multipart,
         query=query,
-        errors=(*errors, *_general_errors(scope, body, multipart, query)),
+        errors=(*errors, *_general_errors(scope, body, multipart)),
         reply_headers=dict(reply_headers or {}),
         shown_once=tuple(shown_once),
         tagged=tagged,
     )
+    checks = [] if scope is None else [require(scope)]
+    if scope is not None and query is None:
+        checks.append(WITHOUT_QUERY)
     return RouteOptions(
         operation_id=operation_id,
         status_code=HTTPStatus(status),
         response_model=None,
-        dependencies=[] if scope is None else [require(scope)],
+        dependencies=checks,
         openapi_extra={EXTENSION: described},
     )
 
@@ -111,15 +114,13 @@ def _general_errors(
     scope: str | None,
     body: type[BaseModel] | None,
     multipart: Mapping[str, Any] | None,
-    query: type[BaseModel] | None,
 ) -> tuple[type[GridmillError], ...]:
     found: list[type[GridmillError]] = []
     if scope is not None:
-        found += [Unauthorized, InsufficientScope, RateLimited]
+        # The query string of every guarded call is checked, also where it must be empty.
+        found += [Unauthorized, InsufficientScope, RateLimited, ValidationFailed, InvalidText]
     if body is not None:
         found += [InvalidJson]
     if body is not None or multipart is not None:
         found += [PayloadTooLarge, UnsupportedMediaType]
-    if body is not None or multipart is not None or query is not None:
-        found += [ValidationFailed, InvalidText]
     return (*found, InternalError, Unavailable)

@@ -17,11 +17,15 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
 
 
+PAGE_LIMIT = 100
+"""The most items of a page, unless its query says otherwise."""
+
+
 class ListQuery(WireModel):
     """The paging of a list; rooms inherit and add their filters."""
 
     page: int = Field(default=1, ge=1, le=1_000_000_000, description="1-based page")
-    limit: int = Field(default=20, ge=1, le=100, description="Items a page")
+    limit: int = Field(default=20, ge=1, le=PAGE_LIMIT, description="Items a page")
     cursor: str | None = Field(
         default=None, min_length=1, max_length=512, description="`nextCursor` of the page before"
     )
