@@ -36,6 +36,7 @@ from gridmill.kit.processes import ProcessPool
 from gridmill.kit.secrets import SECRETS
 from gridmill.kit.traces import export_traces
 from gridmill.operations.enrichment.service import Enrichment
+from gridmill.operations.extraction.service import Extraction
 from gridmill.operations.generation.service import Generation
 from gridmill.settings import Settings
 from gridmill.storage.database import Database, Tx
@@ -209,19 +210,22 @@ async def _open_core(
             memory_bytes=_LEARNER_BYTES,
         )
         stack.push_async_callback(learners.close)
+        extraction = Extraction(gateway, learners)
         generation = Generation(gateway, learners)
         operations = Operations(
             {
                 TaskType.ENRICHMENT: Enrichment(gateway, learners),
+                TaskType.EXTRACTION: extraction,
                 TaskType.GENERATION: generation,
-            },
-            makers={
-                DatasetType.ENRICHMENT: generation,
-                DatasetType.GENERATION: generation,
             },
             measure_rows=generation.measure,
             check_model=lambda model: check_name(gateway, model),
             warm_up=lambda: None if gateway is None else gateway.warm_up(),
+            makers={
+                DatasetType.ENRICHMENT: generation,
+                DatasetType.EXTRACTION: extraction,
+                DatasetType.GENERATION: generation,
+            },
         )
         yield _Core(database, ProcrastinateEngine(), operations)
 

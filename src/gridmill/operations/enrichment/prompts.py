@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gridmill.operations.enrichment.confidence import WORDS
+from gridmill.operations.enrichment.knowledge import RULES as KNOWLEDGE_RULES
 from gridmill.operations.model import ColumnSpec, ExampleRow
 from gridmill.operations.prompting import (
     ROW_END,
@@ -57,7 +58,9 @@ def write_system(
     specs = "\n".join(
         write_data(describe_column(column, keys[column.number])) for column in columns
     )
-    parts = [_RULES, f"The table: {write_data(about)}", f"Columns to fill in, one a line:\n{specs}"]
+    known = ", ".join(write_data(keys[column.number]) for column in columns if column.knowledge)
+    rules = _RULES + (KNOWLEDGE_RULES.format(keys=known) if known else "")
+    parts = [rules, f"The table: {write_data(about)}", f"Columns to fill in, one a line:\n{specs}"]
     lines = list(write_examples(columns, examples, sent, keys))
     if lines:
         parts.append(
