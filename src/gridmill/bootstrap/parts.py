@@ -36,6 +36,7 @@ from gridmill.kit.processes import ProcessPool
 from gridmill.kit.secrets import SECRETS
 from gridmill.kit.traces import export_traces
 from gridmill.operations.enrichment.service import Enrichment
+from gridmill.operations.extraction.service import Extraction
 from gridmill.operations.map_extraction.service import MapExtraction
 from gridmill.settings import Settings
 from gridmill.storage.database import Database, Tx
@@ -210,11 +211,16 @@ async def _open_core(
         )
         stack.push_async_callback(learners.close)
         maps = MapExtraction(learners)
+        extraction = Extraction(gateway, learners)
         operations = Operations(
-            {TaskType.ENRICHMENT: Enrichment(gateway, learners), TaskType.MAP: maps},
-            makers={DatasetType.MAP: maps},
+            {
+                TaskType.ENRICHMENT: Enrichment(gateway, learners),
+                TaskType.EXTRACTION: extraction,
+                TaskType.MAP: maps,
+            },
             check_model=lambda model: check_name(gateway, model),
             warm_up=lambda: None if gateway is None else gateway.warm_up(),
+            makers={DatasetType.EXTRACTION: extraction, DatasetType.MAP: maps},
         )
         yield _Core(database, ProcrastinateEngine(), operations)
 

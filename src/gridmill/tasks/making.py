@@ -21,6 +21,7 @@ from gridmill.operations.model import (
     ExampleRow,
     Library,
     MadeRows,
+    NewRow,
     Order,
     RecordRef,
     RowInput,
@@ -95,12 +96,14 @@ def number_rows(
 ) -> tuple[list[RowInput], list[CellOutcome]]:
     """Up to `limit` made rows, each wanting the cells that were not its maker's; and all that was.
 
+    A row of which nothing was tried, as a budget was used up, is none: its turn comes another time.
     Of a cell that is told twice the last word counts; a column that was not asked for is left out.
     """
     names = {column.column_no: column.name for column in setup.columns}
     rows: list[RowInput] = []
     cells: list[CellOutcome] = []
-    for number, row in enumerate(made.rows[:limit], 1):
+    tried = [row for row in made.rows if _is_tried(row)]
+    for number, row in enumerate(tried[:limit], 1):
         told = {
             cell.column_no: replace(cell, row_no=-number)
             for cell in row.cells
@@ -116,6 +119,10 @@ def number_rows(
         row_id = encode_row(setup.dataset.key, -number)
         rows.append(RowInput(-number, row_id, values, wanted, row.origin))
     return rows, cells
+
+
+def _is_tried(row: NewRow) -> bool:
+    return not row.cells or any(cell.status is not CellStatus.SKIPPED for cell in row.cells)
 
 
 def sum_up(

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from gridmill.datasets import service as datasets
 from gridmill.datasets.model import DatasetLimits
+from gridmill.datasources import service as datasources
 from gridmill.engine.port import Engine, Job
+from gridmill.kit.ids import parse_uuid
 from gridmill.operations.model import NOT_TRIED_CODES
 from gridmill.storage.database import Tx
 from gridmill.tasks import lifecycle
@@ -73,6 +75,9 @@ async def plan_task(
     else:
         plan = await _plan_bulk(tx, ground)
     fill = [column for column in columns if column.column_no in plan.targets]
+    named = {name for column in fill for name in column.metadata.knowledge}
+    known = [one for one in map(parse_uuid, sorted(named)) if one is not None]
+    await datasources.prepare_passages(tx, dataset.workspace_id, known)
     found = await datasets.read_filled(tx, dataset, columns, fill, limit=MAX_EXAMPLES)
     kept |= {
         "targets": list(plan.targets),

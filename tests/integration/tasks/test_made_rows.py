@@ -269,7 +269,8 @@ async def test_a_budget_stops_the_making_and_says_what_it_left(
 ) -> None:
     def answer(order: Order) -> MadeRows:
         whole = name_records(order)
-        return MadeRows(whole.rows[:1], whole.usage, stopped_by="budget")
+        skipped = NewRow([CellOutcome(0, 1, CellStatus.SKIPPED)], whole.rows[1].origin)
+        return MadeRows([whole.rows[0], skipped], whole.usage, stopped_by="budget")
 
     maker.answer = answer
     dataset = await make_places(bench, name=TaskType.MAP, kind=TaskType.ENRICHMENT)

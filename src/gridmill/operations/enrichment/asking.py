@@ -7,6 +7,12 @@ from typing import Any
 from gridmill.kit.values import DataType
 from gridmill.operations.enrichment import confidence
 from gridmill.operations.enrichment.frames import FrameBook, PreparedFrame
+from gridmill.operations.enrichment.knowledge import (
+    cite,
+    find_passages,
+    list_knowledge,
+    name_passages,
+)
 from gridmill.operations.enrichment.references import list_read_columns
 from gridmill.operations.enrichment.replies import WORLD, CellReply
 from gridmill.operations.errors import PriceUnknown
@@ -16,6 +22,7 @@ from gridmill.operations.model import (
     CellOutcome,
     CellStatus,
     ColumnSpec,
+    Passage,
     RowInput,
 )
 from gridmill.operations.outcomes import fail_cell, grade_cell, skip_cell
@@ -61,6 +68,7 @@ class Question:
     states: tuple[RowState, ...]
     data: tuple[dict[str, str], ...]
     prepared: PreparedFrame
+    passages: tuple[Passage, ...] = ()
     rejected: set[int] = field(default_factory=set[int])
 
     @property
@@ -74,7 +82,8 @@ class Question:
         if self.is_packed and prepared.packed_frame is not None:
             prompt = prepared.write_packed_prompt(self.data)
             return ModelRequest(prepared.packed_frame, prompt, _check_packed)
-        return ModelRequest(prepared.frame, prepared.write_prompt(self.data[0]), self._validate)
+        prompt = prepared.write_prompt(self.data[0], self.passages)
+        return ModelRequest(prepared.frame, prompt, self._validate)
 
     def split(self) -> "list[Question]":
         """Each of its rows as a question of its own."""
@@ -123,7 +132,8 @@ class ModelFiller:
         Raises `ProviderRefused`, and its kind `PriceUnknown` when a limit in dollars cannot be kept.
         """
         use_cache = all(column.use_cache for column in columns)
-        asked = Asked(again=plan_questions(batch, book, columns, states, self.rows_per_request))
+        planned = plan_questions(batch, book, columns, states, self.rows_per_request)
+        asked = Asked(again=await add_passages(batch, planned))
         while asked.again:
             questions, asked.again = asked.again, []
             results = await self._gateway.complete_many(
@@ -167,11 +177,24 @@ def plan_questions(
             prepared = book.get(wanted, hidden, state.row.row_no)
             data = prepared.pick(state.values)
             question = Question((state,), (data,), prepared)
-            if rows_per_request > 1 and sum(map(len, data.values())) <= MAX_PACKED_CHARACTERS:
+            is_short = sum(map(len, data.values())) <= MAX_PACKED_CHARACTERS
+            if rows_per_request > 1 and is_short and not list_knowledge(wanted):
                 short.setdefault(id(prepared), []).append(question)
             else:
                 alone.append(question)
     return alone + _pack(short.values(), rows_per_request)
+
+
+async def add_passages(batch: Batch, questions: Sequence[Question]) -> list[Question]:
+    """The questions with the passages that their columns are to be answered from."""
+    if batch.library is None or not list_knowledge(batch.columns):
+        return list(questions)
+    asked = [(one.prepared.columns, one.data[0]) for one in questions]
+    found = await find_passages(batch.library, asked)
+    return [
+        replace(question, passages=passages)
+        for question, passages in zip(questions, found, strict=True)
+    ]
 
 
 def _part_by_references(
@@ -244,12 +267,15 @@ def _take_answer(
     question: Question, answer: Mapping[str, Any], asked: Asked, ref: ModelRef
 ) -> None:
     state, data = question.states[0], question.data[0]
-    haystack = "\n".join(data.values()).casefold()
+    haystack = "\n".join([*data.values(), *(one.text for one in question.passages)]).casefold()
     replies = question.prepared.reader.read(answer)
     for column in question.prepared.columns:
         reply = replies[column.number]
         repaired = column.number in question.rejected
-        cell = _judge(state.row, column, reply, data, haystack, repaired=repaired)
+        passages = question.passages if column.knowledge else ()
+        cell = _judge(
+            state.row, column, reply, data, haystack, passages=passages, repaired=repaired
+        )
         cell = replace(cell, provider=ref.provider, model=ref.model)
         asked.cells.append(cell)
         state.waiting.discard(column.number)
@@ -264,6 +290,7 @@ def _judge(
     data: Mapping[str, str],
     haystack: str,
     *,
+    passages: Sequence[Passage],
     repaired: bool,
 ) -> CellOutcome:
     if reply.problem is not None:
@@ -274,21 +301,31 @@ def _judge(
         return fail_cell(row, column, CellError("NOT_CONFIDENT", message))
     named = {name.casefold() for name in reply.evidence}
     used = [name for name in data if name.casefold() in named]
+    known = [one for name, one in name_passages(passages).items() if name.casefold() in named]
     facts = confidence.Facts(
         stated=reply.stated,
         quoted=_is_quoted(reply.value, column, haystack),
-        evidence=_name_evidence(used, reply.evidence),
+        evidence=_name_evidence(used, reply.evidence, known),
         checked=bool(column.rules.options or column.rules.pattern),
         repaired=repaired,
     )
     factors = confidence.list_factors(facts) | ({"columns": used} if used else {})
-    source = {"kind": "dataset", "rowIds": [row.row_id]} if used else {"kind": "model"}
+    sources: list[Mapping[str, Any]] = [cite(one, reply.value) for one in known]
+    if used:
+        sources.append({"kind": "dataset", "rowIds": [row.row_id]})
     return grade_cell(
-        row, column, reply.value, confidence.judge(facts), factors=factors, sources=[source]
+        row,
+        column,
+        reply.value,
+        confidence.judge(facts),
+        factors=factors,
+        sources=sources or [{"kind": "model"}],
     )
 
 
-def _name_evidence(used: Sequence[str], named: Sequence[str]) -> str:
+def _name_evidence(used: Sequence[str], named: Sequence[str], known: Sequence[Passage] = ()) -> str:
+    if known:
+        return "passages"
     if used:
         return "columns"
     if not named:

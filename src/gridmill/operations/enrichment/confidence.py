@@ -7,7 +7,7 @@ calibrated them against known truth. `confidenceFactors.calibrated` says so.
 
     spread    0.47 + 0.8 × (stated - 0.5): models state too much; unstated counts as 0.6
     quoted    +0.08 when the value stands in the row's own data
-    evidence  0 when it names columns that were sent, -0.05 for world knowledge or nothing,
+    evidence  0 when it names columns or passages that were sent, -0.05 for world knowledge or nothing,
               -0.09 when it only names columns that were not sent (made up)
     format    +0.02 when the column's options or pattern admitted the value
     repair    0.8 when a turn of repair was needed, else 1
@@ -30,7 +30,7 @@ class Facts:
     """What is known about one answer.
 
     `stated` is the share of its word, or the number given in place of one; `evidence` is
-    "columns", "world", "none" or "invented".
+    "passages", "columns", "world", "none" or "invented".
     """
 
     stated: float | None
@@ -40,7 +40,7 @@ class Facts:
     repaired: bool
 
 
-_EVIDENCE = {"columns": 0.0, "world": -0.05, "none": -0.05, "invented": -0.09}
+_EVIDENCE = {"passages": 0.0, "columns": 0.0, "world": -0.05, "none": -0.05, "invented": -0.09}
 
 
 def judge(facts: Facts) -> float:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gridmill.operations.enrichment import prompts
+from gridmill.operations.enrichment.knowledge import fence_passages
 from gridmill.operations.enrichment.references import list_read_columns
 from gridmill.operations.enrichment.replies import ReplyReader
-from gridmill.operations.model import Batch, ColumnSpec, ExampleRow
+from gridmill.operations.model import Batch, ColumnSpec, ExampleRow, Passage
 from gridmill.providers.llm.model import Frame
 
 
@@ -32,9 +33,10 @@ class PreparedFrame:
             if (value := values.get(name)) is not None
         }
 
-    def write_prompt(self, data: Mapping[str, str]) -> str:
-        """The user's part of the request for one row."""
-        return f"{prompts.fence(data)}\n{self.question}"
+    def write_prompt(self, data: Mapping[str, str], passages: Sequence[Passage] = ()) -> str:
+        """The user's part of the request for one row, with what it is to be answered from."""
+        known = f"{fence_passages(passages)}\n" if passages else ""
+        return f"{prompts.fence(data)}\n{known}{self.question}"
 
     def write_packed_prompt(self, rows: Sequence[Mapping[str, str]]) -> str:
         """The user's part of a request for several rows, each under its index."""

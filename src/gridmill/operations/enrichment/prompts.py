@@ -10,6 +10,7 @@ from typing import Any
 
 from gridmill.kit.values import DataType
 from gridmill.operations.enrichment.confidence import WORDS
+from gridmill.operations.enrichment.knowledge import RULES as KNOWLEDGE_RULES
 from gridmill.operations.model import ColumnSpec, ExampleRow
 from gridmill.operations.prompting import (
     build_object,
@@ -67,7 +68,9 @@ def write_system(
     specs = "\n".join(
         write_data(describe_column(column, keys[column.number])) for column in columns
     )
-    parts = [_RULES, f"The table: {write_data(about)}", f"Columns to fill in, one a line:\n{specs}"]
+    known = ", ".join(write_data(keys[column.number]) for column in columns if column.knowledge)
+    rules = _RULES + (KNOWLEDGE_RULES.format(keys=known) if known else "")
+    parts = [rules, f"The table: {write_data(about)}", f"Columns to fill in, one a line:\n{specs}"]
     lines = list(_write_examples(columns, examples, sent, keys))
     if lines:
         parts.append(

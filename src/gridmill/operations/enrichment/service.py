@@ -14,6 +14,7 @@ from gridmill.operations.enrichment.asking import (
     Asked,
     ModelFiller,
     RowState,
+    add_passages,
     plan_questions,
 )
 from gridmill.operations.enrichment.frames import FrameBook
@@ -198,6 +199,7 @@ class Enrichment:
         if self._gateway is None:
             return Estimate(0, 0, 0, 0.0)
         questions = plan_questions(batch, book, columns, states, self._rows_per_request)
+        questions = await add_passages(batch, questions)
         requests = [question.to_request() for question in questions]
         paid = [True] * len(requests)
         if all(column.use_cache for column in columns):

@@ -81,9 +81,9 @@ class Extraction:
 
     async def make(self, order: Order) -> MadeRows:
         """A row for each of the order's records (`RecordRef`), in order. Raises as `run` does."""
-        every = tuple(column.number for column in order.columns)
+        wanted = order.wanted or tuple(column.number for column in order.columns)
         rows = [
-            RowInput(place, "", {}, every, origin=item)
+            RowInput(place, "", {}, wanted, origin=item)
             for place, item in enumerate(order.items)
             if isinstance(item, RecordRef)
         ]
