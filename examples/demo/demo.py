@@ -3,7 +3,8 @@
 Starts `gridmill serve` on an embedded PostgreSQL in a temporary folder, uploads data, hides known
 answers, lets a task fill them again, and compares with the truth: first with the embedded learners
 alone, then with a small language model on this machine, where its weights can be had. In between it
-makes rows up that follow the table. Speaks plain HTTP, as any client would. Run it with `make demo`.
+makes rows up that follow the table, reads documents, and finds places inside a boundary. Speaks
+plain HTTP, as any client would. Run it with `make demo`.
 """
 
 import tempfile
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+from invoices import extract_invoices
 from made_up import make_rows_up
+from places import find_places
 from server import console, fill, serve
 from tables import Hidden, hide_answers, measure, show
 from weights import prepare_model
@@ -30,6 +33,10 @@ def main() -> None:
             fill_penguins(client)
             console.rule("200 penguins more, made up")
             make_rows_up(client, HERE / "penguins.csv")
+            console.rule("Three invoices to a table")
+            extract_invoices(client, HERE / "invoices")
+            console.rule("Cafés of central Helsinki")
+            find_places(client, folder / "cafes.geojson")
         console.rule("45 short messages, some of them a matter of language")
         models = prepare_model(console)
         with serve(folder, models=models or folder / "no-models") as client:
