@@ -26,27 +26,36 @@ BATCH_ROWS = 40
 _LOOKED_INTO = 50
 
 
+class SourcesPending(Exception):
+    """What a task is to take is still being read: its planning has to wait."""
+
+
 class DocumentsPlanner:
     """Documents, or the records that they list, become rows in the order of their links."""
 
     async def count(self, tx: Tx, dataset: Dataset, columns: Sequence[Column], limit: int) -> int:
         """How many documents are untouched, else how many records are left in the next one.
 
-        One, when it would take too long to find a document that has any.
+        One, when it would take too long to find a document that has any, or when what is left is
+        still being read.
         """
         found = await datasets.list_documents(tx, dataset)
         fresh = sum(one not in found.taken for one in found.ready)
         if fresh and _rows_per(dataset) != "record":
-            return min(fresh, limit)
+            return min(fresh + found.pending, limit)
         walk = _Walk(tx, dataset, columns, found, most=_LOOKED_INTO)
         async for left in walk.list_left():
             return min(len(left), limit)
-        if walk.is_cut_short:
+        if walk.is_cut_short or found.pending:
             return 1
         raise InvalidTaskForDataset(_say_missing(found, walk.listless))
 
     async def plan(self, tx: Tx, ground: Ground, limit: int) -> Plan:
-        """Order the records that are left, and say what was passed over."""
+        """Order the records that are left, and say what was passed over.
+
+        Raises:
+            SourcesPending: documents that are needed are still being read.
+        """
         dataset, columns = ground.dataset, ground.columns
         found = await datasets.list_documents(tx, dataset)
         walk = _Walk(tx, dataset, columns, found)
@@ -55,6 +64,8 @@ class DocumentsPlanner:
             records += left[: limit - len(records)]
             if len(records) >= limit:
                 break
+        if found.pending and len(records) < limit:
+            raise SourcesPending
         await datasets.check_quota(tx, dataset.workspace_id, len(records), ground.limits)
         targets = list_targets(columns)
         batches = [
@@ -147,7 +158,6 @@ def _say_missing(found: LinkedDocuments, listless: int) -> str:
 
 def _say_passed_over(found: LinkedDocuments, listless: int) -> str | None:
     reasons = {
-        "still being read": found.pending,
         "could not be read": found.failed,
         "list no records that fit the columns": listless,
     }

@@ -10,11 +10,12 @@ import structlog
 
 from gridmill.datasets.errors import RowQuotaExceeded, ValueMismatch
 from gridmill.datasets.model import DatasetLimits
-from gridmill.engine.port import Engine, HandlerSpec, JobContext
+from gridmill.engine.port import Engine, HandlerSpec, JobContext, Retry
 from gridmill.kit.clock import now
 from gridmill.kit.errors import Unavailable
 from gridmill.storage.database import Database, Tx
 from gridmill.tasks import lifecycle
+from gridmill.tasks.documents import SourcesPending
 from gridmill.tasks.errors import InvalidTaskForDataset
 from gridmill.tasks.model import INTERNAL_ERROR, BatchKey, Operations
 from gridmill.tasks.planning import (
@@ -33,6 +34,8 @@ from gridmill.tasks.run import BatchRunner
 MAX_ATTEMPTS = 5
 _WATCH_SECONDS = 30.0
 _QUIET_SECONDS = 60.0
+# A task that waits for documents to be read looks again so often.
+_PENDING_SECONDS = 0.5
 # Planning a million rows may take longer than a statement of a request may.
 _PLAN_STATEMENT_SECONDS = 600.0
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -54,6 +57,8 @@ def handlers(
         try:
             async with database.transaction(statement_timeout=_PLAN_STATEMENT_SECONDS) as tx:
                 await plan_task(tx, engine, operations, task_id, allowed)
+        except SourcesPending:
+            raise Retry(_PENDING_SECONDS) from None
         except PlanOutdated:
             _log.info("plan refused: the task is no longer queued", task_id=str(task_id))
         except (InvalidTaskForDataset, RowQuotaExceeded, ValueMismatch) as error:

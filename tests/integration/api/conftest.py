@@ -30,7 +30,7 @@ class ThingTaken(Conflict):
 
 class Part(WireModel):
     part_name: str = Field(max_length=20)
-    count: int = 0
+    count: int = Field(default=0, ge=-1000, le=1000)
 
 
 class ThingCreate(WireModel):

@@ -206,14 +206,13 @@ async def test_records_become_rows_and_a_document_may_be_taken_in_parts(
 async def test_what_is_passed_over_is_said(bench: Bench, reader: Reader) -> None:
     async with bench.database.transaction() as tx:
         workspace_id = bench.principal.workspace_id
-        waiting = await store_source(tx, workspace_id, "waiting")
         broken = await store_source(tx, workspace_id, "broken")
         await source_repository.fail_source(tx, broken, SourceError("MALFORMED_FILE", "Bad."))
         listless = await store_text(tx, workspace_id, "letter", ["Dear all"])
         listing = await store_document(tx, workspace_id, make_invoice("one", ["tea 1"]))
-    dataset = await make_dataset(bench, [waiting, broken], rowsPer="record")
+    dataset = await make_dataset(bench, [broken], rowsPer="record")
     reply = await start(bench, dataset, 1, status=422)
-    assert "1 (still being read), 1 (could not be read)" in reply["error"]
+    assert "1 (could not be read)" in reply["error"]
     path = f"/datasets/{dataset.dataset_id}"
     sources = {"datasourceIds": [str(listless), str(listing)]}
     await bench.call("PATCH", path, 200, json=sources)
@@ -221,12 +220,31 @@ async def test_what_is_passed_over_is_said(bench: Bench, reader: Reader) -> None
         done = await bench.wait_for(await start(bench, dataset, 5))
     assert done["progress"]["total"] == 1
     assert done["results"]["message"] == (
-        "Documents that were passed over: 1 (still being read), 1 (could not be read), "
+        "Documents that were passed over: 1 (could not be read), "
         "1 (list no records that fit the columns)."
     )
     empty = await make_dataset(bench, [])
     reply = await start(bench, empty, 1, status=422)
     assert "No document is linked" in reply["error"]
+
+
+async def test_documents_that_are_still_being_read_are_waited_for(
+    bench: Bench, reader: Reader
+) -> None:
+    async with bench.database.transaction() as tx:
+        workspace_id = bench.principal.workspace_id
+        waiting = await store_source(tx, workspace_id, "waiting")
+        ready = await store_text(tx, workspace_id, "letter", ["Dear all"])
+    dataset = await make_dataset(bench, [waiting, ready])
+    async with bench.working():
+        task = await start(bench, dataset, 5)
+        path = f"/datasets/{dataset.dataset_id}/tasks/{task['taskId']}"
+        assert (await bench.call("GET", path, 200))["status"] == "queued"
+        async with bench.database.transaction() as tx:
+            await source_repository.fail_source(tx, waiting, SourceError("MALFORMED_FILE", "Bad."))
+        done = await bench.wait_for(task)
+    assert done["progress"]["completed"] == 1
+    assert "1 (could not be read)" in done["results"]["message"]
 
 
 async def test_cells_are_extracted_again_from_the_rows_own_document(
