@@ -25,6 +25,7 @@ from gridmill.operations.model import (
 )
 from gridmill.providers.documents.model import Document, Page, Record, Span
 from gridmill.tasks.model import Operations
+from gridmill.tasks.planning import plan_task
 from tests.support.stored_documents import store_document, store_source, store_text
 from tests.support.task_bench import Bench, ScriptedOperation
 
@@ -281,3 +282,20 @@ async def test_documents_are_extracted_and_the_rest_of_the_row_is_enriched(
     (batch,) = bench.operation.batches
     assert replace(batch.rows[0], origin=None).values == {"title": "a", "kind": None}
     assert (await bench.values(dataset, 2))[1] is not None
+
+
+async def test_planning_holds_no_lock_on_the_documents_that_it_looked_into(
+    bench: Bench, reader: Reader
+) -> None:
+    sources = await store_texts(bench, [f"text {number}" for number in range(30)])
+    dataset = await make_dataset(bench, sources)
+    task = await start(bench, dataset, 30)
+    async with bench.database.transaction() as tx:
+        await plan_task(tx, bench.engine, bench.operations, UUID(task["taskId"]))
+        cursor = await tx.execute(
+            "SELECT count(DISTINCT c.oid) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation "
+            "WHERE l.pid = pg_backend_pid() AND c.relname ~ '^grid_[0-9]+$'"
+        )
+        # The dataset's own, at most: a server has no room for the locks of ten thousand.
+        assert await cursor.fetchone() in {(0,), (1,)}
+    assert (await bench.read_task(task))["progress"]["total"] == 30

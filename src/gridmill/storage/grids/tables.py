@@ -201,6 +201,14 @@ def undo_on_error(tx: Tx) -> AbstractAsyncContextManager[object]:
     return tx.transaction()
 
 
+def forget_locks(tx: Tx) -> AbstractAsyncContextManager[object]:
+    """A part of the transaction that only reads: at its end the locks on what it read are gone.
+
+    A server has room for some thousand locks at once, and each grid that is read takes two.
+    """
+    return tx.transaction(force_rollback=True)
+
+
 async def _alter(tx: Tx, statement: sql.Composed) -> None:
     # ALTER and DROP queue behind any open reader and everyone else queues behind them: give up
     # soon and try again, so that a long reader never stops the others.
