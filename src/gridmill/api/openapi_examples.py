@@ -24,8 +24,9 @@ def add_examples(operation: Json) -> None:
     if "reply" in recorded:
         for status, reply in operation["responses"].items():
             if status < "300":
-                for content in reply.get("content", {}).values():
-                    content["example"] = recorded["reply"]
+                for kind, content in reply.get("content", {}).items():
+                    page = "<!doctype html>…"  # what a browser gets beside the recorded reply
+                    content["example"] = page if kind == "text/html" else recorded["reply"]
 
 
 @cache
