@@ -38,7 +38,7 @@ def find_places(client: httpx.Client, out: Path) -> None:
     link = call(client, "POST", f"{path}/export", json={"format": "geojson"})
     out.write_bytes(client.get(link["downloadUrl"]).raise_for_status().content)
     written = len(json.loads(out.read_bytes())["features"])
-    source = data["data"][0][0]["metadata"]["sources"][0] if data["data"] else {}
+    source: dict[str, Any] = data["data"][0][0]["metadata"]["sources"][0] if data["data"] else {}
     console.print(
         f"{task['results']['rowsCreated']} places, coverage {task['results'].get('coverage')}; "
         f"{written} features written to {out.name}. {source.get('license')}, {source.get('quote')}",
