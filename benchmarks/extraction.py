@@ -8,7 +8,9 @@ operation itself makes one row of each document: heuristics alone, with `--model
 model of that name from the models folder. A field is right when it is one of the true values as
 `extraction_scores` compares them; precision is right of answered, recall right of the fields that
 have a truth. A citation is correct when the quote stands letter for letter at its place and by
-itself reads as a true value. Documents are numbered in a fixed order: the table of confidences is
+itself reads as a true value. Each document is also asked (not with `--model`) for columns that it
+does not hold (`extraction_negatives`): how many of those cells stay empty, wait for review, are
+`ok`; what is written for them counts as wrong answers of the fit. Documents are numbered in a fixed order: the table of confidences is
 fitted on the even ones (`--fit --half even` prints it), the figures in docs are of the odd ones.
 """
 
@@ -25,6 +27,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from benchmarks.extraction_data import COLUMNS, KINDS, Example, list_examples, read_document
+from benchmarks.extraction_negatives import NEGATIVES, Refusals
 from benchmarks.extraction_scores import is_cited, is_right
 from benchmarks.local_model import make_gateway
 from benchmarks.reliability import Point, draw_reliability, measure_error
@@ -148,8 +151,25 @@ def score(
     return tallies
 
 
+async def refuse(
+    operation: Extraction, document: Document, kind: str, counts: Counts
+) -> dict[str, Refusals]:
+    """Ask a document for what it does not hold: the cells by column name."""
+    refusals: dict[str, Refusals] = {}
+    names = {column.number: column.name for column in NEGATIVES[kind]}
+    for cell in await run_one(operation, document, NEGATIVES[kind]):
+        refusals.setdefault(names[cell.column_no], Refusals()).count(cell)
+        if cell.value is not None:
+            counts.add(cell, right=False)
+    return refusals
+
+
 async def run_kind(
-    operation: Extraction, kind: str, options: argparse.Namespace, counts: Counts
+    operation: Extraction,
+    kind: str,
+    options: argparse.Namespace,
+    counts: Counts,
+    refused: dict[str, Refusals],
 ) -> Tally:
     """Run one kind's documents and print its table."""
     fields: dict[str, Tally] = {}
@@ -164,6 +184,9 @@ async def run_kind(
         cells = await run_one(operation, document, COLUMNS[kind])
         for name, tally in score(document, example, cells, counts).items():
             fields.setdefault(name, Tally()).add(tally)
+        if options.model is None:
+            for name, part in (await refuse(operation, document, kind, counts)).items():
+                refused.setdefault(f"{kind}: {name}", Refusals()).add(part)
     seconds = time.perf_counter() - begun
     total = Tally()
     for name, tally in fields.items():
@@ -177,12 +200,26 @@ async def run_kind(
     return total
 
 
+def print_refusals(refused: dict[str, Refusals]) -> None:
+    """Write the table of columns that the documents do not hold."""
+    print("| asked for, not held | cells | left empty | for review | ok |\n|---|---|---|---|---|")
+    kinds: dict[str, Refusals] = {}
+    for name, part in refused.items():
+        if part.review or part.ok:
+            print(part.write(name))
+        for group in (name.partition(":")[0], "all"):
+            kinds.setdefault(group, Refusals()).add(part)
+    for group, part in kinds.items():
+        print(part.write(f"**{group}**"))
+
+
 async def run_all(options: argparse.Namespace) -> list[Point]:
     """Run the kinds asked for and print tables and counts; every answer's confidence and truth."""
     if options.fit:
         confidence.COUNTS = {}
     processes = ProcessPool()
     counts, total = Counts(), Tally()
+    refused: dict[str, Refusals] = {}
     with tempfile.TemporaryDirectory() as folder:
         gateway = make_gateway(options.model, Path(folder))
         operation = Extraction(gateway, processes)
@@ -190,13 +227,14 @@ async def run_all(options: argparse.Namespace) -> list[Point]:
             "| field | truths | answered | precision | recall | cited | ECE |\n|---|---|---|---|---|---|---|"
         )
         for kind in options.kinds:
-            total.add(await run_kind(operation, kind, options, counts))
+            total.add(await run_kind(operation, kind, options, counts, refused))
             if options.fit:
                 counts.print()
         if gateway is not None:
             await gateway.close()
     await processes.close()
     print(total.write("**all**"))
+    print_refusals(refused)
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"child processes: {spent.ru_utime + spent.ru_stime:.1f} CPU-s")
     return total.points

@@ -39,6 +39,10 @@ _UNTYPED = frozenset([DataType.TEXT, DataType.ENUM, DataType.JSON, DataType.BOOL
 _WORDED = frozenset([Method.PHRASE, Method.DURATION])
 """Ways of finding that give the value's own wording, not the text that stands there."""
 
+_NUMBERS = frozenset([DataType.NUMBER, DataType.INTEGER])
+_FEW_WORDS = 4
+"""More words on a line or behind a label are a sentence, in which a bare number is no amount."""
+
 _MOST_LINE = 160
 _BASE = {
     Method.FIELD: 0.6,
@@ -126,7 +130,7 @@ class _Finder:
         kind = guess_kind(column)
         if kind is DataType.NUMBER:
             amounts = list(find_typed(text, kind, self._writing))
-            if amounts:
+            if amounts and (len(text.split()) <= _FEW_WORDS or _may_be(column, amounts[-1])):
                 yield from self._make(
                     column, page, span.start, amounts[-1], (method, fit - _crowd(amounts))
                 )
@@ -164,6 +168,8 @@ class _Finder:
         values = list(find_typed(text, kind, self._writing))
         if values:
             value = values[-1] if is_money(column) else values[0]
+            if not (_ends_line(text, value) or _may_be(column, value)):
+                return
             name = text[: value.start]
             for other in reversed(values):
                 if other.end <= value.start:
@@ -179,7 +185,7 @@ class _Finder:
         if fit >= _CLEAR_LABEL and below is not None:
             said = page.text[below[0] : below[1]]
             values = list(find_typed(said, kind, self._writing))
-            if len(values) == 1 and len(said.split()) <= 3:
+            if len(values) == 1 and len(said.split()) <= 3 and _ends_line(said, values[0]):
                 yield from self._make(column, page, below[0], values[0], (Method.LABEL, fit - 0.2))
 
     def _make(
@@ -221,6 +227,11 @@ class _Finder:
         if kind in _UNTYPED:
             return
         name = _list_telling_words(column)
+        # "Date" alone may mean any date, a due date or a total does not; a count or a number that
+        # identifies looks like any other, so that it needs its whole name.
+        needed = kind in _NUMBERS or not set(list_words(column.name)) <= KIND_WORDS
+        counts = kind in _NUMBERS and not is_money(column)
+        name = frozenset(list_words(column.name)) if counts else name
         dating = kind in {DataType.DATE, DataType.DATETIME} and _is_of_document(column)
         seen = 0
         for page, first, last in self._parts:
@@ -230,9 +241,11 @@ class _Finder:
                 if seen > _MOST_NEARBY:
                     return
                 near = _count_near(text, found, name)
-                fit = 0.5 * near + 0.3 / (1 + 0.25 * seen)
-                if dating and _DATING.search(text, max(0, found.start - _WINDOW), found.start):
-                    fit += 0.3
+                dated = dating and _DATING.search(text, max(0, found.start - _WINDOW), found.start)
+                least = 1.0 if counts else 0.01 if needed and not dated else 0.0
+                if near < least or not _may_be(column, found):
+                    continue
+                fit = 0.5 * near + 0.3 / (1 + 0.25 * seen) + (0.3 if dated else 0.0)
                 yield from self._make(column, page, first, found, (Method.NEARBY, fit))
 
     def _find_laid_out(self, column: ColumnSpec) -> Iterator[Finding]:
@@ -247,6 +260,20 @@ def _crowd(values: Sequence[Typed]) -> float:
     """What is taken off when a label has several amounts behind it: it is a row of a summary."""
     amounts = [v for v in values if isinstance(v, Amount) and (v.money or v.decimals)]
     return 0.4 if len(amounts) > 1 else 0.0
+
+
+def _may_be(column: ColumnSpec, found: Typed) -> bool:
+    """Whether a value in running text may be the column's.
+
+    Of amounts only those with a currency or decimals: the others number pages, lists and years.
+    """
+    return not is_money(column) or not isinstance(found, Amount) or found.money or found.decimals
+
+
+def _ends_line(text: str, found: Typed) -> bool:
+    """Whether a value is the last thing of a short line and not in brackets: it has a label, no sentence."""
+    short = len(text.split()) <= _FEW_WORDS
+    return short and not text[found.end :].strip(" .") and text[found.start] != "("
 
 
 def _judge_amount(found: Amount) -> float:
@@ -271,7 +298,8 @@ def _list_labels_around(scope: Scope) -> Iterator[tuple[Page, Label]]:
 def _list_telling_words(column: ColumnSpec) -> frozenset[str]:
     """The words of a name that tell it from others of its kind: of an effective date, effective."""
     words = frozenset(list_words(column.name))
-    return words - KIND_WORDS or words & frozenset(["date"])
+    kinds = words & frozenset(["date", "number", "amount", "value"])
+    return words - KIND_WORDS or kinds
 
 
 _DATING = re.compile(

@@ -44,7 +44,9 @@ _PARTS = frozenset(
 _WHOLES = frozenset(
     ["inclusive", "incl", "inc", "including", "payable", "due", "grand", "nett", "final"]
 )
-KIND_WORDS = frozenset(["date", "number", "amount", "email", "phone", "website", "time", "value"])
+KIND_WORDS = frozenset(
+    ["date", "number", "amount", "email", "phone", "website", "time", "value", "name"]
+)
 """Words that say of what kind a value is, not which: "Date" alone is no due date."""
 
 
